@@ -1,0 +1,49 @@
+/** What `npm start -- --help` prints: commands, roles and variables, straight from their table. */
+import { ROLE_DOCS, ROLES, VARIABLES } from "./variables.ts";
+
+const WIDTH = 100;
+
+/** Breaks a sentence into lines that fit beside a left column. */
+const wrap = (text: string, width: number): string[] => {
+  const lines: string[] = [];
+  let line = "";
+  for (const word of text.split(" ")) {
+    if (line !== "" && line.length + 1 + word.length > width) {
+      lines.push(line);
+      line = word;
+    } else line = line === "" ? word : `${line} ${word}`;
+  }
+  return [...lines, line];
+};
+
+const rows = (entries: readonly (readonly [string, string])[]): string => {
+  const left = Math.max(...entries.map(([name]) => name.length)) + 4;
+  return entries
+    .flatMap(([name, text]) =>
+      wrap(text, WIDTH - left).map((line, i) => `${(i === 0 ? `  ${name}` : "").padEnd(left)}${line}`),
+    )
+    .join("\n");
+};
+
+/** The default of a variable in words. */
+export const defaultOf = (variable: { fallback: string | null; otherwise?: string }): string =>
+  variable.fallback === "" ? "none" : (variable.fallback ?? variable.otherwise ?? "none");
+
+/** The whole help, no line longer than 100 columns. */
+export const helpText = (): string => `Castellan: live channels and their edge, in one process or many.
+
+Usage
+${rows([
+  ["npm start", "start the roles of ROLES (all of them unless told)"],
+  ["npm start -- --help", "this text"],
+  ["npm run doctor", "look at this machine and say what to do"],
+])}
+
+Roles
+${rows(ROLES.map((role) => [role, ROLE_DOCS[role]] as const))}
+
+Variables (of the environment)
+${rows(Object.values(VARIABLES).map((v) => [v.env, `${v.doc} Default: ${defaultOf(v)}.`] as const))}
+
+More: docs/configuration.md
+`;

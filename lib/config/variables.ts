@@ -1,0 +1,190 @@
+/** Every variable that Castellan reads: help, docs/configuration.md, the doctor and the typed config come from here. */
+import {
+  baseUrl,
+  bytes,
+  cidrList,
+  duration,
+  flag,
+  integer,
+  type Kind,
+  oneOf,
+  path,
+  port,
+  text,
+  url,
+  wordList,
+} from "./kinds.ts";
+
+/** What a process can be; `all` in ROLES means each of them. */
+export const ROLES = ["gateway", "control", "streamer", "edge"] as const;
+export type Role = (typeof ROLES)[number];
+
+/** What each role is for, in one sentence. */
+export const ROLE_DOCS: Readonly<Record<Role, string>> = {
+  gateway: "The REST API, its reference and the watch page.",
+  control: "Channels, their supervisors, tenants and the edges' snapshots; the only role that uses the database.",
+  streamer: "Takes sources in with ffmpeg and serves live HLS and DASH.",
+  edge: "A pull-through cache in front of the streamers; viewers talk to it.",
+};
+
+interface Variable<T> {
+  readonly env: string;
+  readonly kind: Kind<T>;
+  /** Text that stands for an unset variable; null: see `otherwise`. */
+  readonly fallback: string | null;
+  /** What happens without it, where that is not a fixed text. */
+  readonly otherwise?: string;
+  readonly doc: string;
+  /** Roles that look at it. */
+  readonly roles: readonly Role[] | "all";
+  /** Never shown. */
+  readonly secret?: true;
+}
+
+type Rest<T> = Omit<Variable<T>, "env" | "kind" | "fallback">;
+interface Fixed<T> extends Variable<T> {
+  readonly fallback: string;
+}
+interface Open<T> extends Variable<T> {
+  readonly fallback: null;
+}
+
+const fixed = <T>(env: string, kind: Kind<T>, fallback: string, rest: Rest<T>): Fixed<T> => ({
+  env,
+  kind,
+  fallback,
+  ...rest,
+});
+const open = <T>(env: string, kind: Kind<T>, rest: Rest<T> & { otherwise: string }): Open<T> => ({
+  env,
+  kind,
+  fallback: null,
+  ...rest,
+});
+
+const MiB = 2 ** 20;
+
+/** The variables, under the names of the config's fields, in the order in which they are listed. */
+export const VARIABLES = {
+  roles: fixed("ROLES", wordList(...ROLES), "all", {
+    doc: "What this process does. Anything but all of them in one process needs NATS_URL.",
+    roles: "all",
+  }),
+  host: fixed("HOST", text("a host name or an address", /^[A-Za-z0-9._:-]{1,255}$/), "127.0.0.1", {
+    doc: "Address that every listener binds; 0.0.0.0 for all.",
+    roles: "all",
+  }),
+  port: fixed("PORT", port, "8080", {
+    doc: "Port of the gateway: REST API, its reference, watch page.",
+    roles: ["gateway"],
+  }),
+  publicUrl: open("PUBLIC_URL", baseUrl, {
+    otherwise: "http://HOST:PORT",
+    doc: "The gateway's address as clients see it; put into answers.",
+    roles: ["gateway"],
+  }),
+  edgePort: fixed("EDGE_PORT", port, "8081", { doc: "Port of the edge.", roles: ["edge"] }),
+  edgePublicUrl: open("EDGE_PUBLIC_URL", baseUrl, {
+    otherwise: "http://HOST:EDGE_PORT",
+    doc: "The edge's address as viewers see it; put into playback answers.",
+    roles: ["gateway", "control"],
+  }),
+  streamerPort: fixed("STREAMER_PORT", port, "8082", {
+    doc: "Port of the first streamer; further ones of this process take the next ports.",
+    roles: ["streamer"],
+  }),
+  streamerPublicUrl: open("STREAMER_PUBLIC_URL", baseUrl, {
+    otherwise: "http://HOST:(its port)",
+    doc: "Address of the first streamer as other nodes and viewers see it; further ones add to its port.",
+    roles: ["streamer"],
+  }),
+  streamers: open("STREAMERS", integer(1, 64), {
+    otherwise: "2 with all roles in one process, else 1",
+    doc: "Streamers in this process.",
+    roles: ["streamer"],
+  }),
+  streamsMax: fixed("STREAMS_MAX", integer(1, 10_000), "64", {
+    doc: "Streams that one streamer takes; more are refused.",
+    roles: ["streamer"],
+  }),
+  ringBytesMax: fixed("RING_BYTES_MAX", bytes(4 * MiB), "64MiB", {
+    doc: "Memory for the segments of one stream; the oldest go first.",
+    roles: ["streamer"],
+  }),
+  ffmpegPath: open("FFMPEG_PATH", path, {
+    otherwise: "the one from npm, else ffmpeg in PATH",
+    doc: "The ffmpeg to run.",
+    roles: ["streamer"],
+  }),
+  ffmpegPreset: fixed("FFMPEG_PRESET", oneOf("ultrafast", "superfast", "veryfast", "faster", "fast"), "veryfast", {
+    doc: "x264 preset where a channel names none: slower ones look better and cost more.",
+    roles: ["streamer"],
+  }),
+  allowPrivateSources: fixed("ALLOW_PRIVATE_SOURCES", cidrList, "", {
+    doc: "Private networks that tenants may name in source and castis URLs.",
+    roles: ["control", "streamer"],
+  }),
+  edgeCacheBytes: fixed("EDGE_CACHE_BYTES", bytes(MiB), "512MiB", {
+    doc: "Memory for the edge's cache.",
+    roles: ["edge"],
+  }),
+  healthPort: open("HEALTH_PORT", port, {
+    otherwise: "no such listener",
+    doc: "Port for /livez, /readyz and /metrics alone, for a process without another listener.",
+    roles: "all",
+  }),
+  dataDir: fixed("DATA_DIR", path, "data", {
+    doc: "Where this process keeps its state; one process per directory.",
+    roles: "all",
+  }),
+  nodeId: open("NODE_ID", text("1 to 63 letters, digits, - and _", /^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$/), {
+    otherwise: "made once, kept in DATA_DIR",
+    doc: "Name of this process among all nodes.",
+    roles: "all",
+  }),
+  namespace: fixed("NAMESPACE", text("1 to 32 letters, digits, - and _", /^[A-Za-z0-9_-]{1,32}$/), "castellan", {
+    doc: "Nodes of one namespace find each other on the bus.",
+    roles: "all",
+  }),
+  natsUrl: open("NATS_URL", url("nats", "tls", "ws", "wss"), {
+    otherwise: "no bus; all roles are in this process",
+    doc: "The NATS server (with JetStream) between the nodes.",
+    roles: "all",
+    secret: true,
+  }),
+  databaseUrl: open("DATABASE_URL", url("postgres", "postgresql"), {
+    otherwise: "an embedded PostgreSQL 18 in DATA_DIR",
+    doc: "PostgreSQL 15 or newer; its user must own the database or be superuser.",
+    roles: ["control"],
+    secret: true,
+  }),
+  eventPrefix: fixed("EVENT_PREFIX", text("1 to 32 letters, digits, - and _", /^[A-Za-z0-9_-]{1,32}$/), "plexbd", {
+    doc: "First word of the subjects that facts get on the bus.",
+    roles: ["control"],
+  }),
+  leaseTtlMs: fixed("LEASE_TTL", duration(1000, 600_000), "6s", {
+    doc: "After this long without a sign of life a frozen control process loses its channels.",
+    roles: ["control"],
+  }),
+  adminApiKey: open("ADMIN_API_KEY", text("16 to 200 printable characters without spaces", /^[\x21-\x7e]{16,200}$/), {
+    otherwise: "one is made at the first start and shown once",
+    doc: "The first key with platform:admin.",
+    roles: ["control"],
+    secret: true,
+  }),
+  demo: open("DEMO", flag, {
+    otherwise: "on with all roles in one process, else off",
+    doc: "Make a demo channel at the first start; control and streamer must be in one process.",
+    roles: ["control"],
+  }),
+  logLevel: fixed("LOG_LEVEL", oneOf("error", "warn", "info", "debug", "trace", "silent"), "info", {
+    doc: "The least urgent messages that are logged.",
+    roles: "all",
+  }),
+  logFormat: open("LOG_FORMAT", oneOf("pretty", "json"), {
+    otherwise: "pretty on a terminal, else json",
+    doc: "Logs for eyes or one JSON object a line.",
+    roles: "all",
+  }),
+} as const;
+export type VariableKey = keyof typeof VARIABLES;

@@ -1,0 +1,165 @@
+import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
+import { once } from "node:events";
+import { connect as connectTcp } from "node:net";
+import test, { after, type TestContext } from "node:test";
+import { connect, type JetStreamManager, JSONCodec, type NatsConnection } from "nats";
+import { testDatabase } from "../../test/support/database.ts";
+import { proxyTo } from "../../test/support/proxy.ts";
+import type { Database } from "../db/database.ts";
+import { quietLog } from "../log/log.ts";
+import { jetStreamEvents, pgEvents } from "./events.ts";
+import { laneOf, Streams } from "./jetstream-streams.ts";
+import { eventBusSuite, Recorder, tell } from "./suite.ts";
+import { happened } from "./suite-facts.ts";
+
+const NATS_URL = process.env.TEST_NATS_URL ?? "nats://127.0.0.1:4222";
+const QUICK = { attemptsMax: 2, pausesMs: [20], silenceMs: 3_000 };
+
+const reachable = async (): Promise<boolean> => {
+  const { hostname, port } = new URL(NATS_URL);
+  const socket = connectTcp({ host: hostname, port: Number(port), timeout: 2_000 });
+  try {
+    await once(socket, "connect");
+    return true;
+  } catch {
+    return false;
+  } finally {
+    socket.destroy();
+  }
+};
+const skip = (await reachable()) ? false : `skipped: needs NATS at ${NATS_URL}`;
+
+interface Nats {
+  readonly prefix: string;
+  readonly streams: Streams;
+  readonly connection: NatsConnection;
+  readonly manager: JetStreamManager;
+}
+
+const used: Streams[] = [];
+// Not with the test: a reader that still runs would make them again.
+after(async () => {
+  if (used.length === 0) return;
+  const connection = await connect({ servers: NATS_URL });
+  const manager = await connection.jetstreamManager();
+  for (const { published, lanes, dead } of used) {
+    for (const name of [published, lanes, dead]) await manager.streams.delete(name).catch(() => {});
+  }
+  await connection.close();
+});
+
+/** Streams of its own, removed afterwards. */
+async function freshNats(t: TestContext): Promise<Nats> {
+  const prefix = `test-${randomBytes(6).toString("hex")}`;
+  const streams = new Streams(prefix);
+  const connection = await connect({ servers: NATS_URL });
+  const manager = await connection.jetstreamManager();
+  used.push(streams);
+  t.after(() => connection.close());
+  return { prefix, streams, connection, manager };
+}
+
+eventBusSuite(
+  "jetStreamEvents",
+  async (t) => {
+    const { prefix } = await freshNats(t);
+    assert.notEqual(laneOf("a"), laneOf("b"));
+    return {
+      bus: (db, policy) => jetStreamEvents({ db, natsUrl: NATS_URL, prefix, log: quietLog, policy }),
+      workerArguments: () => ["jetstream", NATS_URL, prefix],
+      keys: ["a", "b"],
+    };
+  },
+  skip,
+);
+
+async function listening(t: TestContext, db: Database, prefix: string, natsUrl = NATS_URL): Promise<Recorder> {
+  const seen = new Recorder();
+  const bus = jetStreamEvents({ db, natsUrl, prefix, log: quietLog, policy: QUICK });
+  await bus.subscribe("reader", [happened], async (event) => {
+    if (event.payload.n < 0) throw new Error("poison");
+    seen.note(event);
+  });
+  await bus.start();
+  t.after(() => bus.stop());
+  return seen;
+}
+
+test("a fact that is relayed twice is delivered once", { skip }, async (t) => {
+  const [db, { prefix }] = [await testDatabase(t), await freshNats(t)];
+  const seen = await listening(t, db, prefix);
+  const id = await tell(db, "k", 0);
+  await seen.until("the fact", () => seen.events.length === 1);
+  const relayed = async () => (await db.query("select from event_todo")).rowCount === 0;
+  for (const deadline = AbortSignal.timeout(20_000); !(await relayed()); ) deadline.throwIfAborted();
+  await db.query("insert into event_todo (consumer, event_id, key) values ('jetstream', $1, 'k')", [id]);
+  await tell(db, "k", 1);
+  await seen.until("the next fact", () => seen.of("k").includes(1));
+  assert.deepEqual(seen.of("k"), [0, 1]);
+});
+
+test("every fact stands under its published name for anybody to read", { skip }, async (t) => {
+  const [db, { prefix, connection }] = [await testDatabase(t), await freshNats(t)];
+  const anybody = connection.subscribe(`${prefix}.test.happened`, { max: 1 });
+  await listening(t, db, prefix);
+  const id = await tell(db, "k", 7);
+  for await (const message of anybody) {
+    assert.deepEqual(JSONCodec().decode(message.data), { id, name: "test.happened", key: "k", payload: { n: 7 } });
+  }
+});
+
+test("a dead fact is kept with its reason", { skip }, async (t) => {
+  const [db, { prefix, connection }] = [await testDatabase(t), await freshNats(t)];
+  const dead = connection.subscribe(`${prefix}-dead.reader`, { max: 1 });
+  await listening(t, db, prefix);
+  const id = await tell(db, "k", -1);
+  for await (const message of dead) {
+    const fact = { id, name: "test.happened", key: "k", payload: { n: -1 } };
+    assert.deepEqual(JSONCodec().decode(message.data), { ...fact, attempt: 2, reason: "poison" });
+  }
+});
+
+test("facts wait in the outbox while NATS is away", { skip }, async (t) => {
+  const [db, { prefix }] = [await testDatabase(t), await freshNats(t)];
+  const proxy = await proxyTo(t, NATS_URL);
+  const seen = await listening(t, db, prefix, proxy.url);
+  await tell(db, "k", 0);
+  await seen.until("the first", () => seen.events.length === 1);
+  proxy.cut();
+  for (const n of [1, 2, 3]) await tell(db, "k", n);
+  proxy.mend();
+  await seen.until("the others", () => seen.of("k").includes(3));
+  assert.deepEqual([...new Set(seen.of("k"))], [0, 1, 2, 3]);
+});
+
+test("a NATS that has lost its streams loses no fact", { skip }, async (t) => {
+  const [db, { prefix, manager, streams }] = [await testDatabase(t), await freshNats(t)];
+  const seen = await listening(t, db, prefix);
+  await tell(db, "k", 0);
+  await seen.until("the first", () => seen.events.length === 1);
+  for (const name of [streams.published, streams.lanes, streams.dead]) await manager.streams.delete(name);
+  for (const n of [1, 2, 3, 4]) await tell(db, "k", n);
+  await seen.until("the last", () => seen.of("k").includes(4));
+  assert.deepEqual([...new Set(seen.of("k"))], [0, 1, 2, 3, 4]);
+});
+
+test("what an operator has changed in a stream stays", { skip }, async (t) => {
+  const [db, { prefix, manager, streams }] = [await testDatabase(t), await freshNats(t)];
+  await streams.ensure(manager);
+  const { config } = await manager.streams.info(streams.lanes);
+  await manager.streams.update(streams.lanes, { ...config, max_bytes: 1024 * 1024 });
+  await listening(t, db, prefix);
+  assert.equal((await manager.streams.info(streams.lanes)).config.max_bytes, 1024 * 1024);
+});
+
+test("what was published before there was NATS is delivered first", { skip }, async (t) => {
+  const [db, { prefix }] = [await testDatabase(t), await freshNats(t)];
+  const before = pgEvents({ db, log: quietLog });
+  await before.subscribe("reader", [happened], async () => {});
+  for (const n of [0, 1, 2]) await tell(db, "k", n);
+  const seen = await listening(t, db, prefix);
+  await tell(db, "k", 3);
+  await seen.until("all", () => seen.events.length === 4);
+  assert.deepEqual(seen.of("k"), [0, 1, 2, 3]);
+});

@@ -1,0 +1,125 @@
+/** An HTTP listener with the three health addresses that every listener of the product has (design §9). */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import type { Log } from "../log/log.ts";
+import { METRICS_CONTENT_TYPE, metricsText } from "../metrics/metrics.ts";
+
+/** `checks` names what was looked at; the node is ready when all of them are true. */
+export interface Readiness {
+  readonly ready: boolean;
+  readonly checks: Readonly<Record<string, boolean>>;
+}
+export type Ready = () => Readiness | Promise<Readiness>;
+export type Handler = (request: IncomingMessage, response: ServerResponse) => void | Promise<void>;
+
+export interface Listener {
+  readonly port: number;
+  readonly server: Server;
+  /** Stops accepting, lets requests in flight end for `graceMs`, then cuts what is left. */
+  close(graceMs?: number): Promise<void>;
+}
+
+export interface ListenerOptions {
+  readonly name: string;
+  readonly host: string;
+  /** 0 takes a free one. */
+  readonly port: number;
+  readonly log: Log;
+  readonly ready: Ready;
+  readonly handle: Handler;
+}
+
+const HEAD_BYTES_MAX = 32 * 1024;
+const HEAD_TIMEOUT_MS = 15_000;
+const REQUEST_TIMEOUT_MS = 60_000;
+const KEEP_ALIVE_MS = 65_000; // longer than the 60 s that load balancers keep idle connections
+const CLOSE_GRACE_MS = 5_000;
+
+const answerJson = (response: ServerResponse, status: number, body: unknown): void => {
+  const text = JSON.stringify(body);
+  response.writeHead(status, {
+    "content-type": "application/json",
+    "cache-control": "no-store",
+    "content-length": Buffer.byteLength(text),
+  });
+  response.end(text);
+};
+
+const HEALTH = new Set(["/livez", "/readyz", "/metrics"]);
+
+const answerHealth = async (path: string, response: ServerResponse, ready: Ready): Promise<void> => {
+  if (path === "/livez") return answerJson(response, 200, { live: true });
+  if (path === "/readyz") {
+    const state = await ready();
+    return answerJson(response, state.ready ? 200 : 503, state);
+  }
+  const text = await metricsText();
+  response.writeHead(200, { "content-type": METRICS_CONTENT_TYPE, "cache-control": "no-store" });
+  response.end(text);
+};
+
+/** True when the request was for a health address and is being answered. */
+const tookHealth = (request: IncomingMessage, response: ServerResponse, options: ListenerOptions): boolean => {
+  const path = (request.url ?? "").split("?", 1)[0] ?? "";
+  if (!HEALTH.has(path) || (request.method !== "GET" && request.method !== "HEAD")) return false;
+  answerHealth(path, response, options.ready).catch((error: unknown) => failed(response, options, error));
+  return true;
+};
+
+const failed = (response: ServerResponse, { log, name }: ListenerOptions, error: unknown): void => {
+  log.error({ listener: name, err: error }, "request failed");
+  if (response.headersSent) response.destroy();
+  else answerJson(response, 500, { code: "INTERNAL", status: 500 });
+};
+
+const listening = (server: Server, { host, port, name }: ListenerOptions): Promise<void> =>
+  new Promise((resolve, reject) => {
+    server.once("error", (error: NodeJS.ErrnoException) => {
+      const why = error.code === "EADDRINUSE" ? "is taken by another program" : `can't be opened (${error.code})`;
+      reject(new Error(`${name}: port ${port} on ${host} ${why}`));
+    });
+    server.listen(port, host, () => resolve());
+  });
+
+/** A port of this machine that nobody has at the moment. */
+export const freePort = (host: string): Promise<number> =>
+  new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once("error", reject);
+    server.listen(0, host, () => {
+      const { port } = server.address() as AddressInfo; // a TCP listener always has one
+      server.close(() => resolve(port));
+    });
+  });
+
+/** Opens a listener. Rejects with one clear line when the port is taken. */
+export const openListener = async (options: ListenerOptions): Promise<Listener> => {
+  const server = createServer(
+    { maxHeaderSize: HEAD_BYTES_MAX, headersTimeout: HEAD_TIMEOUT_MS, requestTimeout: REQUEST_TIMEOUT_MS },
+    (request, response) => {
+      if (tookHealth(request, response, options)) return;
+      try {
+        void Promise.resolve(options.handle(request, response)).catch((error: unknown) =>
+          failed(response, options, error),
+        );
+      } catch (error) {
+        failed(response, options, error);
+      }
+    },
+  );
+  server.keepAliveTimeout = KEEP_ALIVE_MS;
+  await listening(server, options);
+  server.on("error", (error) => options.log.error({ listener: options.name, err: error }, "listener"));
+  const { port } = server.address() as AddressInfo; // a TCP listener always has one
+  return { port, server, close: (graceMs = CLOSE_GRACE_MS) => closeServer(server, graceMs) };
+};
+
+const closeServer = (server: Server, graceMs: number): Promise<void> =>
+  new Promise((resolve) => {
+    const cut = setTimeout(() => server.closeAllConnections(), graceMs);
+    server.close(() => {
+      clearTimeout(cut);
+      resolve();
+    });
+    server.closeIdleConnections();
+  });

@@ -1,0 +1,59 @@
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
+
+/** One registry per process; every listener of the process shows it at `/metrics` (Prometheus text format 0.0.4). */
+const registry = new Registry();
+let defaultsOn = false;
+
+/** Process, heap and event-loop metrics; switched on by main once. */
+export const collectProcessMetrics = (): void => {
+  if (defaultsOn) return;
+  defaultsOn = true;
+  collectDefaultMetrics({ register: registry });
+};
+
+interface Spec<L extends string> {
+  readonly name: string;
+  readonly help: string;
+  readonly labels?: readonly L[];
+}
+const registered = <M>(name: string, make: () => M): M => (registry.getSingleMetric(name) as M | undefined) ?? make();
+
+/** A count that only grows; names end in `_total`. The same name gives the same metric. */
+export const counter = <L extends string>({ name, help, labels = [] }: Spec<L>): Counter<L> =>
+  registered(name, () => new Counter({ name, help, labelNames: [...labels], registers: [registry] }));
+
+export const gauge = <L extends string>(spec: Spec<L> & { collect?: (gauge: Gauge<L>) => void }): Gauge<L> => {
+  const { name, help, labels = [], collect } = spec;
+  return registered(name, () => {
+    const made: Gauge<L> = new Gauge({
+      name,
+      help,
+      labelNames: [...labels],
+      registers: [registry],
+      ...(collect ? { collect: () => collect(made) } : {}),
+    });
+    return made;
+  });
+};
+
+/** Buckets in the metric's own unit (seconds unless its name says otherwise). */
+export const histogram = <L extends string>({
+  name,
+  help,
+  labels = [],
+  buckets,
+}: Spec<L> & { buckets?: readonly number[] }): Histogram<L> =>
+  registered(
+    name,
+    () =>
+      new Histogram({
+        name,
+        help,
+        labelNames: [...labels],
+        registers: [registry],
+        ...(buckets ? { buckets: [...buckets] } : {}),
+      }),
+  );
+
+export const METRICS_CONTENT_TYPE = registry.contentType;
+export const metricsText = (): Promise<string> => registry.metrics();
