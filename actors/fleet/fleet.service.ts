@@ -1,0 +1,62 @@
+import type { ServiceBroker, ServiceSchema } from "moleculer";
+import { channelChanged, channelDeleted } from "../../contracts/channel.ts";
+import { getSnapshot, snapshotMade } from "../../contracts/fleet.ts";
+import { streamerReported } from "../../contracts/streamer.ts";
+import { announce, answer, on } from "../../lib/actor/contract.ts";
+import type { Clock } from "../../lib/clock.ts";
+import type { Database } from "../../lib/db/database.ts";
+import type { EventBus } from "../../lib/events/events.ts";
+import type { Log } from "../../lib/log/log.ts";
+import { Fleet } from "./fleet.ts";
+import { StreamerWatch } from "./streamer-watch.ts";
+
+export interface FleetServiceDeps {
+  readonly broker: ServiceBroker;
+  readonly db: Database;
+  readonly events: EventBus;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** Whatever was missed is found out by then. */
+const REFRESH_MS = 15_000;
+/** The registry writes down a streamer's report at about the time at which we hear of it. */
+const REPORT_SETTLES_MS = [300, 2_500] as const;
+
+/** Wiring of the fleet actor: contract ↔ behaviour, and what makes it look at the rows again. */
+export const fleetService = ({ broker, db, events, clock, log }: FleetServiceDeps): ServiceSchema => {
+  const fleet = new Fleet({ db, clock, log, made: (version) => announce(broker, snapshotMade, { version }) });
+  const watch = new StreamerWatch();
+  const timers = new Set<NodeJS.Timeout>();
+  const refresh = (): Promise<void> =>
+    fleet.refresh().catch((error: unknown) => log.warn({ err: error }, "no snapshot could be made; tried again later"));
+  const refreshIn = (ms: number): void => {
+    const timer = setTimeout(() => {
+      timers.delete(timer);
+      void refresh();
+    }, ms);
+    timers.add(timer);
+  };
+  let regular: NodeJS.Timeout | undefined;
+
+  return {
+    name: "fleet",
+    actions: {
+      snapshot: answer(getSnapshot, async ({ haveVersion }) => ({ snapshot: await fleet.snapshotFor(haveVersion) })),
+    },
+    events: on(streamerReported, (report) => {
+      if (watch.isNews(report)) for (const ms of REPORT_SETTLES_MS) refreshIn(ms);
+    }),
+    async started() {
+      // One of the control nodes hears each fact; it counts up, and the others look when they are asked.
+      await events.subscribe("fleet", [channelChanged, channelDeleted], () => fleet.refresh());
+      regular = setInterval(refresh, REFRESH_MS);
+      await refresh();
+    },
+    stopped() {
+      clearInterval(regular);
+      for (const timer of timers) clearTimeout(timer);
+      timers.clear();
+    },
+  };
+};
