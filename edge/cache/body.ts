@@ -1,0 +1,139 @@
+/**
+ * A body that many read while it is still coming in.
+ *
+ *   filling ── whole() ──► whole        filling ── broken() ──► broken
+ *
+ * Nothing is copied for a reader: it gets views into the one buffer, as fast as its own connection takes them. A reader
+ * stays with one body for its life, so what it gets is one origin's bytes or a broken connection, never a mixture.
+ */
+import type { UpstreamReason } from "../origin/upstream.ts";
+
+const GROW_FROM_BYTES = 64 * 1024;
+
+/** Bytes that fills may hold beside the cache; a fill that finds no room is refused. */
+export class ByteBudget {
+  readonly maxBytes: number;
+  #usedBytes = 0;
+  constructor(maxBytes: number) {
+    this.maxBytes = maxBytes;
+  }
+  get usedBytes(): number {
+    return this.#usedBytes;
+  }
+  take(bytes: number): boolean {
+    if (this.#usedBytes + bytes > this.maxBytes) return false;
+    this.#usedBytes += bytes;
+    return true;
+  }
+  giveBack(bytes: number): void {
+    this.#usedBytes -= bytes;
+  }
+}
+
+export type Refusal = Extract<UpstreamReason, "size" | "busy">;
+
+/** A copy with this much room. Not from Node's pool: a small object must not keep a slab of others alive. */
+const sized = (content: Buffer, bytes: number): Buffer => {
+  const room = Buffer.allocUnsafeSlow(bytes);
+  content.copy(room);
+  return room;
+};
+
+interface BodyOptions {
+  /** Undefined where the origin does not announce it. */
+  readonly sizeBytes: number | undefined;
+  readonly maxBytes: number;
+  readonly budget: ByteBudget;
+}
+
+export class FillingBody {
+  readonly sizeBytes: number | undefined;
+  readonly #maxBytes: number;
+  readonly #budget: ByteBudget;
+  readonly #wakers = new Set<() => void>();
+  #buffer: Buffer = Buffer.alloc(0);
+  #takenBytes = 0;
+  #filledBytes = 0;
+  #state: "filling" | "whole" | "broken" = "filling";
+  #wakePlanned = false;
+
+  constructor({ sizeBytes, maxBytes, budget }: BodyOptions) {
+    this.sizeBytes = sizeBytes;
+    this.#maxBytes = maxBytes;
+    this.#budget = budget;
+  }
+
+  /** Makes room for the announced size; why there is none otherwise. */
+  open(): Refusal | undefined {
+    return this.#grow(this.sizeBytes ?? GROW_FROM_BYTES);
+  }
+
+  get filledBytes(): number {
+    return this.#filledBytes;
+  }
+  get state(): "filling" | "whole" | "broken" {
+    return this.#state;
+  }
+
+  /** What has come in so far, or a part of it: a view, not a copy. */
+  view(start = 0, end = this.#filledBytes): Buffer {
+    return this.#buffer.subarray(start, Math.min(end, this.#filledBytes));
+  }
+
+  /** Adds what the origin sent; why it can't be taken otherwise. */
+  append(chunk: Buffer): Refusal | undefined {
+    const needed = this.#filledBytes + chunk.length;
+    if (needed > (this.sizeBytes ?? this.#maxBytes)) return "size";
+    if (needed > this.#buffer.length) {
+      const refusal = this.#grow(Math.min(Math.max(needed, this.#buffer.length * 2), this.#maxBytes));
+      if (refusal) return refusal;
+    }
+    chunk.copy(this.#buffer, this.#filledBytes);
+    this.#filledBytes = needed;
+    this.#wakeSoon();
+    return undefined;
+  }
+
+  whole(): void {
+    this.#end("whole");
+    // A buffer that was grown in the dark is cut to size, so that the cache holds what it counts.
+    if (this.#buffer.length > this.#filledBytes) this.#buffer = sized(this.view(), this.#filledBytes);
+  }
+
+  broken(): void {
+    this.#end("broken");
+  }
+
+  /** Calls back after more has come in, at most once per turn of the event loop, and when the body ends. */
+  onMore(wake: () => void): () => void {
+    this.#wakers.add(wake);
+    return () => this.#wakers.delete(wake);
+  }
+
+  #end(next: "whole" | "broken"): void {
+    if (this.#state !== "filling") throw new Error(`bug: a body that is ${this.#state} can't become ${next}`);
+    this.#state = next;
+    this.#budget.giveBack(this.#takenBytes);
+    this.#takenBytes = 0;
+    this.#wakeSoon();
+  }
+
+  #grow(bytes: number): Refusal | undefined {
+    if (bytes > this.#maxBytes) return "size";
+    const more = bytes - this.#takenBytes;
+    if (!this.#budget.take(more)) return "busy";
+    this.#takenBytes = bytes;
+    this.#buffer = sized(this.view(), bytes);
+    return undefined;
+  }
+
+  #wakeSoon(): void {
+    if (this.#wakePlanned) return;
+    this.#wakePlanned = true;
+    // Once per turn, not per chunk: with 500 readers the difference is what a cold object's first byte costs.
+    setImmediate(() => {
+      this.#wakePlanned = false;
+      for (const wake of [...this.#wakers]) wake();
+    });
+  }
+}

@@ -1,0 +1,278 @@
+/**
+ * The life of a viewer's request, phase by phase:
+ *
+ *   parse → route → cache lookup → fill → answer
+ *
+ * parse: the request line becomes a path that means one thing (request.ts). route: whose it is and which family of
+ * origins has it (choice.ts). cache lookup: answer, ask, or nothing there (lookup.ts). fill: one fetch for all who wait
+ * (fill.ts). answer: conditions, ranges, bytes (answer.ts).
+ */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { type Lookup, lookUp } from "../cache/lookup.ts";
+import { kindOf, ownQueryOf, segmentNumberOf } from "../cache/object-kind.ts";
+import type { Floors, LiveWindows } from "../cache/progress.ts";
+import type { Cache, Stored } from "../cache/stored.ts";
+import type { KnownChannel } from "../fleet/channels.ts";
+import { type Family, pinnedLocation, pinOf, preferredFamily } from "../origin/choice.ts";
+import type { Outcome } from "../origin/fill.ts";
+import type { Fills, FillTask } from "../origin/fills.ts";
+import type { Health } from "../origin/health.ts";
+import type { Prober } from "../origin/prober.ts";
+import { answerWith, type Content, type Exchange } from "./answer.ts";
+import { ALLOWED_METHODS, cacheStatusOf, hasLooped, OPEN_TO_ALL, PREFLIGHT } from "./headers.ts";
+import type { EdgeMetrics, Result } from "./metrics.ts";
+import { type Problem, problemOf, refuse } from "./refusal.ts";
+import { parseTarget, type Target } from "./request.ts";
+
+export interface Directory {
+  /** 0 until the edge has heard of any channel. */
+  readonly version: number;
+  find(tenant: string, streamId: string): KnownChannel | undefined;
+  /** Somebody asked for a channel that is not known: it may be brand new. */
+  missed(): void;
+}
+export interface ServeDeps {
+  readonly directory: Directory;
+  readonly cache: Cache;
+  readonly floors: Floors;
+  readonly windows: LiveWindows;
+  readonly health: Health;
+  readonly fills: Fills;
+  readonly prober: Prober;
+  readonly metrics: EdgeMetrics;
+  readonly nowMs: () => number;
+  /** This edge's pseudonym in Via. */
+  readonly name: string;
+}
+
+/** After an answer that had to be stale, nobody is asked again for so long. */
+const STALE_RECHECK_MS = 1_000;
+const HELD_RECHECK_MS = 250;
+/** A fill that broke off before this viewer got anything is begun anew for it once. */
+const TRIES_MAX = 2;
+
+/** Phase "route": everything that decides which object is meant. */
+interface Route {
+  readonly channel: KnownChannel;
+  readonly family: Family;
+  readonly path: string;
+  /** The path names its family, so that no other may stand in. */
+  readonly pinned: boolean;
+}
+type Verdict =
+  | { readonly kind: "content"; readonly result: Result; readonly content: Content }
+  | { readonly kind: "problem"; readonly result: Result; readonly problem: Problem };
+
+export class Server {
+  readonly #deps: ServeDeps;
+  readonly #via: string;
+
+  constructor(deps: ServeDeps) {
+    this.#deps = deps;
+    this.#via = `1.1 ${deps.name}`;
+  }
+
+  /** How the request was answered and how many bytes of body went out, once that is over. */
+  async serve(request: IncomingMessage, response: ServerResponse): Promise<{ result: Result; bytes: number }> {
+    const exchange: Exchange = { request, response, via: this.#via };
+    const early = this.#beforeParsing(exchange);
+    if (early) return this.#count(early, 0);
+    const parsed = parseTarget(request.url ?? "");
+    if ("refusal" in parsed) {
+      const { status, why } = parsed.refusal;
+      refuse(exchange, status === 404 ? problemOf("NOT_FOUND") : { status, title: why });
+      return this.#count("refused", 0);
+    }
+    const route = this.#route(parsed.target);
+    if ("status" in route) {
+      refuse(exchange, route);
+      return this.#count(route.status === 404 ? "missing" : "failed", 0);
+    }
+    return this.#serveRoute(exchange, route, parsed.target.query);
+  }
+
+  #count(result: Result, bytes: number): { result: Result; bytes: number } {
+    this.#deps.metrics.answered(result);
+    this.#deps.metrics.sent(result, bytes);
+    return { result, bytes };
+  }
+
+  #beforeParsing(exchange: Exchange): Result | undefined {
+    const { request, response } = exchange;
+    if (request.method === "OPTIONS") {
+      response.writeHead(204, PREFLIGHT);
+      response.end();
+      return "preflight";
+    }
+    if (request.method !== "GET" && request.method !== "HEAD") {
+      const problem = problemOf("METHOD_NOT_ALLOWED", { method: request.method });
+      refuse(exchange, { ...problem, headers: { allow: ALLOWED_METHODS, connection: "close" } });
+      return "refused";
+    }
+    if (hasLooped(request.headers.via, this.#deps.name)) {
+      refuse(exchange, { status: 508, title: "The request has been here before." });
+      return "refused";
+    }
+    return undefined;
+  }
+
+  #route({ tenant, streamId, path }: Target): Route | Problem {
+    const { directory, health, prober } = this.#deps;
+    const channel = directory.find(tenant, streamId);
+    if (!channel) {
+      directory.missed();
+      return directory.version === 0 ? problemOf("STARTING", { what: "The edge" }) : problemOf("NOT_FOUND");
+    }
+    prober.probeDue(channel.origins);
+    const { families } = channel;
+    const pin = pinOf(path);
+    if (pin) {
+      const family = families.find(({ id }) => id === pin.familyId);
+      return family ? { channel, family, path: pin.path, pinned: true } : problemOf("NOT_FOUND");
+    }
+    // Playlists may come from another family; what a playlist of ours names comes from ours or not at all.
+    const family = kindOf(path) === "playlist" ? preferredFamily(families, health) : families[0];
+    return family ? { channel, family, path, pinned: false } : problemOf("UPSTREAM_FAILED", { path });
+  }
+
+  async #serveRoute(exchange: Exchange, route: Route, query: string | undefined) {
+    const { health } = this.#deps;
+    const { channel, path, pinned } = route;
+    const tried = new Set<string>();
+    for (let { family } = route; ; ) {
+      tried.add(family.id);
+      const verdict = await this.#find({ ...route, family }, query);
+      const lost = verdict.result === "missing" || verdict.result === "failed";
+      const next =
+        lost && !pinned && kindOf(path) === "playlist" ? preferredFamily(channel.families, health) : undefined;
+      if (next && !tried.has(next.id)) family = next;
+      else if (!lost && !pinned && family !== channel.families[0]) return this.#redirect(exchange, path, family);
+      else return this.#answer(exchange, verdict);
+    }
+  }
+
+  /** To an address that names the family: everything that its playlists name is then asked of that family alone. */
+  #redirect({ response }: Exchange, path: string, family: Family) {
+    response.writeHead(302, {
+      ...OPEN_TO_ALL,
+      location: pinnedLocation(path, family.id),
+      "cache-control": "no-store",
+      "cache-status": cacheStatusOf({ detail: "failover" }),
+      "content-length": 0,
+      via: this.#via,
+    });
+    response.end();
+    return this.#count("redirect", 0);
+  }
+
+  async #answer(exchange: Exchange, verdict: Verdict) {
+    if (exchange.response.destroyed) return this.#count(verdict.result, 0);
+    if (verdict.kind === "content") {
+      return this.#count(verdict.result, await answerWith(exchange, verdict.content));
+    }
+    refuse(exchange, verdict.problem);
+    return this.#count(verdict.result, 0);
+  }
+
+  /** Phases "cache lookup" and "fill". */
+  async #find(route: Route, query: string | undefined): Promise<Verdict> {
+    const { cache, nowMs } = this.#deps;
+    const task = this.#taskOf(route, query);
+    const { key, live } = task;
+    for (let tries = 1; ; tries += 1) {
+      // That a segment was missing means nothing once a playlist lists it.
+      const lookup = lookUp(cache.get(key), !live && cache.isMissing(key, nowMs()), nowMs());
+      if (lookup.kind === "hit") return this.#hit(lookup);
+      if (lookup.kind === "missing") return missing();
+      const verdict = await this.#fill({ ...task, stored: lookup.stored }, lookup);
+      if (verdict !== "again") return verdict;
+      if (tries >= TRIES_MAX) return failed(task.path);
+    }
+  }
+
+  #hit({ stored, stale }: Extract<Lookup, { kind: "hit" }>): Verdict {
+    const ttlMs = stored.freshUntilMs - this.#deps.nowMs();
+    const status = { hit: true, ttlMs };
+    return this.#content(stale ? "stale" : "hit", stored, stale ? { ...status, detail: "stale" } : status);
+  }
+
+  #content(result: Result, { head, body, bornAtMs }: Stored, status: Content["status"]): Verdict {
+    return { kind: "content", result, content: { head, body, ageMs: this.#deps.nowMs() - bornAtMs, status } };
+  }
+
+  #taskOf({ channel, family, path }: Route, query: string | undefined): Omit<FillTask, "stored"> {
+    const isOwn = family.kind === "castellan";
+    const segmentNumber = isOwn ? segmentNumberOf(path) : undefined;
+    const passedOn = isOwn ? ownQueryOf(path, query) : query;
+    return {
+      ...{ path, family, segmentNumber, query: passedOn },
+      key: `${channel.key}/${family.id}/${path}${passedOn === undefined ? "" : `?${passedOn}`}`,
+      stream: channel.key,
+      kind: kindOf(path, passedOn),
+      segmentMs: channel.segmentMs,
+      live: segmentNumber !== undefined && this.#deps.windows.isLive(channel.key, segmentNumber),
+    };
+  }
+
+  async #fill(task: FillTask, { why }: Extract<Lookup, { kind: "ask" }>): Promise<Verdict | "again"> {
+    const { fills, cache, nowMs } = this.#deps;
+    const filling = fills.join(task);
+    if (!filling) return this.#standIn(task, busy(), nowMs());
+    const { fill, joined } = filling;
+    const outcome = await fill.settled;
+    const status = { fwd: why, collapsed: joined };
+    switch (outcome.kind) {
+      case "body":
+        return this.#filled(outcome, { status, result: joined ? "collapsed" : "miss" });
+      case "stored":
+        return this.#content(joined ? "collapsed" : "revalidated", outcome.stored, status);
+      case "missing":
+        cache.putMissing(task.key, nowMs() + MISSING_MS);
+        return missing();
+      case "held":
+        return this.#held(task);
+      case "failed":
+        return this.#standIn(task, outcome.busy ? busy() : failed(task.path), nowMs());
+    }
+  }
+
+  #filled(
+    { head, body, bornAtMs }: Extract<Outcome, { kind: "body" }>,
+    { status, result }: { status: Content["status"]; result: Result },
+  ): Verdict | "again" {
+    if (body.state === "broken") return "again";
+    return { kind: "content", result, content: { head, body, ageMs: this.#deps.nowMs() - bornAtMs, status } };
+  }
+
+  /** Nothing newer is to be had: what was shown last is shown again, as long as that may be. */
+  #held(task: FillTask): Verdict {
+    const { cache, floors, nowMs } = this.#deps;
+    const stored = cache.get(task.key);
+    const untilMs = floors.heldUntilMs(task.key);
+    if (!stored || nowMs() >= untilMs) return busy();
+    stored.askAgainAtMs = Math.min(nowMs() + HELD_RECHECK_MS, untilMs);
+    return this.#content("stale", stored, { fwd: "stale", detail: "older-at-origin" });
+  }
+
+  /** stale-if-error (RFC 5861 §4). */
+  #standIn(task: FillTask, otherwise: Verdict, atMs: number): Verdict {
+    const stored = this.#deps.cache.get(task.key);
+    if (!stored || atMs >= stored.staleUntilMs) return otherwise;
+    stored.askAgainAtMs = Math.min(atMs + STALE_RECHECK_MS, stored.staleUntilMs);
+    return this.#content("stale", stored, { fwd: "stale", detail: "stale-if-error" });
+  }
+}
+
+/** How long the edge itself remembers that no origin has an object. */
+const MISSING_MS = 1_000;
+const missing = (): Verdict => ({ kind: "problem", result: "missing", problem: problemOf("NOT_FOUND") });
+const failed = (path: string): Verdict => ({
+  kind: "problem",
+  result: "failed",
+  problem: problemOf("UPSTREAM_FAILED", { path }),
+});
+const busy = (): Verdict => ({
+  kind: "problem",
+  result: "failed",
+  problem: { status: 503, title: "Nobody can deliver this at the moment.", headers: { "retry-after": 1 } },
+});
