@@ -1,0 +1,107 @@
+/** Reads a JSON body: bounded in bytes, in depth and in time, and free of what no actor can store. */
+import type { IncomingMessage } from "node:http";
+import { Fault, type FieldError, fail } from "../contracts/errors.ts";
+import { badInput } from "./reply.ts";
+
+export const BODY_BYTES_MAX = 256 * 1024; // a channel with 16 origins and a ladder is under 50 kB
+const DEPTH_MAX = 32; // configurations nest four deep; parsers behind us recurse
+const DRAIN_BYTES_MAX = 4 * 1024 * 1024; // read on after a 413, so that the client gets to read it
+const DRAIN_MS = 5_000;
+const READ_DEADLINE_MS = 20_000;
+const JSON_TYPE = /^application\/(?:merge-patch\+)?json\s*(?:;\s*charset\s*=\s*"?utf-8"?\s*)?;?$/i;
+
+const checkType = (request: IncomingMessage): void => {
+  const encoding = request.headers["content-encoding"]?.toLowerCase() ?? "identity";
+  if (encoding !== "identity") fail("UNSUPPORTED_MEDIA_TYPE");
+  if (!JSON_TYPE.test(request.headers["content-type"]?.trim() ?? "")) fail("UNSUPPORTED_MEDIA_TYPE");
+};
+
+const isEmpty = ({ headers }: IncomingMessage): boolean =>
+  headers["transfer-encoding"] === undefined && Number(headers["content-length"] ?? 0) === 0;
+
+/** Lets the rest of a body that is too large pass by, and cuts a client that goes on for too long. */
+const drain = (request: IncomingMessage): void => {
+  let drainedBytes = 0;
+  const cut = setTimeout(() => request.destroy(), DRAIN_MS).unref();
+  request.on("data", (chunk: Buffer) => {
+    drainedBytes += chunk.length;
+    if (drainedBytes > DRAIN_BYTES_MAX) request.destroy();
+  });
+  request.once("close", () => clearTimeout(cut));
+  request.resume();
+};
+
+const tooLarge = (request: IncomingMessage): Fault => {
+  drain(request);
+  return new Fault("BODY_TOO_LARGE", { limitBytes: BODY_BYTES_MAX });
+};
+
+const readBytes = (request: IncomingMessage): Promise<Buffer> =>
+  new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    let sizeBytes = 0;
+    const settle = (act: () => void): void => {
+      clearTimeout(late);
+      request.removeAllListeners("data");
+      act();
+    };
+    const late = setTimeout(() => {
+      settle(() => reject(new Fault("DEADLINE_PASSED", { what: "The rest of the request's body" })));
+    }, READ_DEADLINE_MS);
+    request.on("data", (chunk: Buffer) => {
+      sizeBytes += chunk.length;
+      if (sizeBytes > BODY_BYTES_MAX) settle(() => reject(tooLarge(request)));
+      else chunks.push(chunk);
+    });
+    request.once("end", () => settle(() => resolve(Buffer.concat(chunks))));
+    // The client went away: nobody reads the answer.
+    request.once("error", () => settle(() => reject(new Fault("BAD_JSON"))));
+  });
+
+const parseJson = (bytes: Buffer): unknown => {
+  try {
+    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+  } catch {
+    return fail("BAD_JSON");
+  }
+};
+
+/** What PostgreSQL refuses in text and jsonb: U+0000 and halves of surrogate pairs. */
+const isStorable = (text: string): boolean => !text.includes("\u0000") && text.isWellFormed();
+
+const complaintAt = (value: unknown, path: string, depth: number): FieldError | undefined => {
+  if (typeof value === "string") {
+    return isStorable(value) ? undefined : { path, message: "must not contain U+0000 or half a surrogate pair" };
+  }
+  if (typeof value !== "object" || value === null) return undefined;
+  if (depth >= DEPTH_MAX) return { path: path.slice(0, 100), message: `must not nest deeper than ${DEPTH_MAX}` };
+  for (const [key, inner] of Object.entries(value)) {
+    const at = path === "" ? key : `${path}.${key}`;
+    if (key === "__proto__" || !isStorable(key)) return { path, message: "has a key that is not allowed" };
+    const complaint = complaintAt(inner, at, depth + 1);
+    if (complaint) return complaint;
+  }
+  return undefined;
+};
+
+/** The fields of a parsed body. Fails with BAD_INPUT when it is no object or holds what must not go further. */
+export const fieldsOfBody = (value: unknown): Readonly<Record<string, unknown>> => {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    throw badInput([{ path: "", message: "the body must be a JSON object" }]);
+  }
+  const complaint = complaintAt(value, "", 0);
+  if (complaint) throw badInput([complaint]);
+  return value as Record<string, unknown>;
+};
+
+/**
+ * The fields of a request's JSON body, none for an empty one. Fails with UNSUPPORTED_MEDIA_TYPE, BODY_TOO_LARGE,
+ * BAD_JSON, BAD_INPUT or (a body that never ends) DEADLINE_PASSED.
+ */
+export const readBody = async (request: IncomingMessage): Promise<Readonly<Record<string, unknown>>> => {
+  if (isEmpty(request)) return {};
+  checkType(request);
+  if (Number(request.headers["content-length"] ?? 0) > BODY_BYTES_MAX) throw tooLarge(request);
+  const bytes = await readBytes(request);
+  return bytes.length === 0 ? {} : fieldsOfBody(parseJson(bytes));
+};

@@ -1,0 +1,129 @@
+/** The gateway: one listener for the REST API, its reference, and the pages. */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { ServiceBroker } from "moleculer";
+import { Fault } from "../contracts/errors.ts";
+import { type Clock, systemClock } from "../lib/clock.ts";
+import { openListener, type Ready } from "../lib/http/listener.ts";
+import type { Log } from "../lib/log/log.ts";
+import { Api } from "./api.ts";
+import { answerOptions, setCors } from "./cors.ts";
+import { type Exchange, openExchange } from "./exchange.ts";
+import { Pages } from "./pages.ts";
+import { writeReply } from "./reply.ts";
+import { type Router, routerOn } from "./router.ts";
+import { methodsAt, routesAt } from "./routes.ts";
+
+const STOP_GRACE_MS = 10_000;
+const PAGE_METHODS = ["GET", "HEAD", "OPTIONS"];
+
+export interface GatewayConfig {
+  readonly host: string;
+  /** 0 takes a free one. */
+  readonly port: number;
+  /** Base URL of the edge as viewers reach it. */
+  readonly edgePublicUrl: string;
+  readonly demo: boolean;
+}
+export interface GatewayDeps {
+  readonly config: GatewayConfig;
+  readonly broker: ServiceBroker;
+  readonly log: Log;
+  readonly ready: Ready;
+  readonly clock?: Clock;
+}
+export interface Gateway {
+  readonly port: number;
+  /** Requests in flight finish, at most for `graceMs`; then their connections are cut. */
+  stop(graceMs?: number): Promise<void>;
+}
+
+class Front {
+  readonly #log: Log;
+  readonly #pages: Pages;
+  readonly #api: Api;
+  readonly #exchanges = new WeakMap<IncomingMessage, Exchange>();
+  #router: Router | undefined;
+  closing = false;
+
+  constructor({ config, broker, log, clock = systemClock }: GatewayDeps) {
+    this.#log = log;
+    this.#pages = new Pages({ ...config, edgePublicUrl: config.edgePublicUrl.replace(/\/+$/, "") });
+    this.#api = new Api({ broker, clock, log });
+  }
+
+  /** Puts the router onto the broker; gives what takes it away again. */
+  mount(broker: ServiceBroker): () => Promise<void> {
+    const { router, remove } = routerOn(broker, {
+      api: this.#api,
+      exchangeOf: (request) => this.#exchanges.get(request)!, // set by `handle` for every request
+      write: (response, reply) => writeReply(response, reply, { closing: this.closing }),
+    });
+    this.#router = router;
+    return remove;
+  }
+
+  async handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const exchange = openExchange(request, response, this.#log);
+    this.#exchanges.set(request, exchange);
+    if (this.closing) response.setHeader("Connection", "close");
+    if (exchange.path.startsWith("/api/")) setCors(request, response);
+    if (this.#pages.has(exchange)) await this.#page(exchange);
+    else this.#call(exchange);
+  }
+
+  async #page(exchange: Exchange): Promise<void> {
+    const { method, request, response } = exchange;
+    if (method === "OPTIONS") answerOptions(request, response, PAGE_METHODS);
+    else if (method === "GET" || method === "HEAD") await this.#pages.write(exchange);
+    else this.#refuse(exchange, PAGE_METHODS);
+  }
+
+  #call(exchange: Exchange): void {
+    const { method, path, request, response } = exchange;
+    const methods = methodsAt(path);
+    exchange.route = routesAt(path)[0]?.template ?? exchange.route;
+    if (method === "OPTIONS" && methods.length > 0) answerOptions(request, response, methods);
+    else if (!methods.includes(method)) this.#refuse(exchange, methods);
+    else this.#route(exchange);
+  }
+
+  #route(exchange: Exchange): void {
+    const { method, path, request, response } = exchange;
+    // What moleculer-web sees: it knows no HEAD, takes ids of any form, and parses queries into trees.
+    request.method = method === "HEAD" ? "GET" : method;
+    request.url = path;
+    request.headers["x-request-id"] = exchange.requestId;
+    delete request.headers["x-correlation-id"];
+    this.#router?.(request, response, (error) => {
+      writeReply(response, this.#api.problem(exchange, error ?? new Fault("NOT_FOUND")), { closing: this.closing });
+    });
+  }
+
+  #refuse(exchange: Exchange, methods: readonly string[]): void {
+    const { method, response } = exchange;
+    if (methods.length > 0) response.setHeader("Allow", methods.join(", "));
+    const fault = methods.length > 0 ? new Fault("METHOD_NOT_ALLOWED", { method }) : new Fault("NOT_FOUND");
+    writeReply(response, this.#api.problem(exchange, fault), { closing: this.closing });
+  }
+}
+
+/** Starts listening. Rejects with one clear line when the port is taken. */
+export const startGateway = async (deps: GatewayDeps): Promise<Gateway> => {
+  const { config, broker, log, ready } = deps;
+  const front = new Front(deps);
+  const unmount = front.mount(broker);
+  const { host, port } = config;
+  const handle = (request: IncomingMessage, response: ServerResponse) => front.handle(request, response);
+  const listener = await openListener({ name: "gateway", host, port, log, ready, handle }).catch(async (error) => {
+    await unmount();
+    throw error;
+  });
+  return {
+    port: listener.port,
+    stop: async (graceMs = STOP_GRACE_MS) => {
+      front.closing = true;
+      await listener.close(graceMs);
+      await unmount();
+    },
+  };
+};

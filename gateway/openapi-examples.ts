@@ -1,0 +1,74 @@
+/** Request bodies shown in the API reference, by the name of the ask. */
+interface Example {
+  readonly summary: string;
+  readonly value: unknown;
+}
+
+export const EXAMPLES: Readonly<Record<string, Readonly<Record<string, Example>>>> = {
+  "channel.create": {
+    multicast: {
+      summary: "UDP multicast, two origins",
+      value: {
+        name: "BBC World",
+        sid: 1001,
+        quality: "HD",
+        sourceType: "udp",
+        ingestConfig: {
+          chunkDuration: "4000ms",
+          fragmentDuration: "200ms",
+          forceClean: true,
+          netTimeout: "500ms",
+        },
+        transcodeConfig: { profile: "hd" },
+        origins: [
+          { streamerId: 1, ingestUrl: "udp://239.0.21.41:5000?fifo_size=1000000&overrun_nonfatal=1" },
+          { streamerId: 2, ingestUrl: "udp://239.0.21.41:5000?fifo_size=1000000&overrun_nonfatal=1" },
+        ],
+      },
+    },
+    loop: {
+      summary: "pl:/// loop (ingestUrl of the origins is ignored)",
+      value: {
+        name: "My Loop",
+        sourceType: "pl",
+        ingestConfig: { url: "pl:///demo" },
+        origins: [{ streamerId: 1 }, { streamerId: 2 }],
+      },
+    },
+    ladder: {
+      summary: "HLS pull with an inline ladder",
+      value: {
+        name: "CNN HD",
+        sourceType: "hls",
+        ingestConfig: { url: "https://example.com/live/cnn/master.m3u8" },
+        transcodeConfig: {
+          ladder: [
+            { height: 720, videoKbps: 3000 },
+            { height: 360, videoKbps: 700 },
+          ],
+        },
+        origins: [{ streamerId: 1 }],
+      },
+    },
+  },
+  "channel.patch": {
+    rename: { summary: "Rename; the stream id stays", value: { name: "BBC World News" } },
+    ladder: { summary: "Back to the default ladder", value: { transcodeConfig: null } },
+  },
+  "channel.addOrigin": {
+    origin: {
+      summary: "One more streamer",
+      value: { streamerId: 3, ingestUrl: "udp://239.0.21.41:5000?fifo_size=1000000" },
+    },
+  },
+  "streamer-registry.create": {
+    castis: {
+      summary: "A castis node",
+      value: { name: "castis-1", kind: "castis", baseUrl: "http://castis-1.example.net:8080", streamsMax: 40 },
+    },
+  },
+  "tenant.create": { tenant: { summary: "An operator", value: { slug: "acme-tv", name: "ACME TV" } } },
+  "tenant.createApiKey": {
+    reader: { summary: "May only read", value: { name: "dashboard", scopes: ["channel:read", "streamer:read"] } },
+  },
+};
