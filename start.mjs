@@ -1,0 +1,80 @@
+// The front door: `npm start`, `npm start -- --help`, `npm run doctor`.
+// Plain JavaScript, so that an old Node can say what it lacks.
+import { existsSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+
+const EXIT_USAGE = 64;
+
+const stop = (status, line) => {
+  process.stderr.write(`castellan: ${line}\n`);
+  process.exit(status);
+};
+
+/** Runs TypeScript as it is: from 22.18, and from 23.6 in that line. */
+const runsTypeScript = (version) => {
+  const [major = 0, minor = 0] = version.split(".").map(Number);
+  if (major === 22) return minor >= 18;
+  return major === 23 ? minor >= 6 : major > 23;
+};
+
+const unfitMachine = () => {
+  if (!existsSync(fileURLToPath(new URL("node_modules/zod", import.meta.url)))) {
+    return "its packages are not installed yet: run `npm ci` first.";
+  }
+  if (runsTypeScript(process.versions.node)) return undefined;
+  const brought = existsSync(fileURLToPath(new URL("node_modules/.bin/node", import.meta.url)));
+  const way = brought
+    ? "`npm start` uses the Node 24 that npm ci brought along."
+    : "install Node 24 (https://nodejs.org); npm brings it along on Linux x64 and arm64 only.";
+  return `this is Node ${process.versions.node}, and it needs 22.18 or newer: ${way}`;
+};
+
+const start = async () => {
+  const { ConfigError, EXIT_CONFIG, loadConfig } = await import("./lib/config/config.ts");
+  let config;
+  try {
+    config = loadConfig(process.env);
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    return stop(EXIT_CONFIG, error.message);
+  }
+  const { main } = await import("./main.ts");
+  await main(config);
+};
+
+const COMMANDS = {
+  start,
+  doctor: async () => {
+    const { doctor } = await import("./tools/doctor/doctor.ts");
+    process.exitCode = await doctor(process.env);
+  },
+  help: async () => {
+    const { helpText } = await import("./lib/config/help.ts");
+    process.stdout.write(helpText());
+  },
+};
+
+const NAMES = { undefined: "start", doctor: "doctor", "--help": "help", "-h": "help", help: "help" };
+
+// A reader that has seen enough (`| head`) is no reason to fail.
+process.stdout.on("error", (error) => {
+  if (error.code !== "EPIPE") throw error;
+});
+
+const [word, ...more] = process.argv.slice(2);
+const name = Object.hasOwn(NAMES, String(word)) && more.length === 0 ? NAMES[String(word)] : undefined;
+if (name === undefined) {
+  stop(EXIT_USAGE, `"${process.argv.slice(2).join(" ")}" is not understood; \`npm start -- --help\` shows what is.`);
+}
+const unfit = unfitMachine();
+if (unfit !== undefined) stop(1, unfit);
+try {
+  await COMMANDS[name]();
+} catch (error) {
+  stop(
+    1,
+    ["debug", "trace"].includes(process.env.LOG_LEVEL ?? "")
+      ? error.stack
+      : `${error.message} (LOG_LEVEL=debug shows where)`,
+  );
+}
