@@ -1,0 +1,139 @@
+/** The container files, read as Docker Compose would: no Docker daemon is needed. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { parse } from "yaml";
+import { ROLES, readSettings, type Settings } from "../lib/config/config.ts";
+import { VARIABLES } from "../lib/config/variables.ts";
+import { textOf } from "../tools/source/source.ts";
+
+interface Service {
+  readonly image: string;
+  readonly build?: string;
+  readonly environment?: Readonly<Record<string, string | number>>;
+  readonly ports?: readonly string[];
+  readonly volumes?: readonly string[];
+  readonly healthcheck?: { readonly test: readonly string[] };
+  readonly depends_on?: Readonly<Record<string, { condition: string }>>;
+  readonly deploy?: { readonly replicas: number };
+  readonly network_mode?: string;
+  readonly stop_grace_period?: string;
+}
+interface Compose {
+  readonly services: Readonly<Record<string, Service>>;
+  readonly volumes?: Readonly<Record<string, unknown>>;
+}
+
+/** `${NAME:-default}`, `${NAME:?message}` as Compose fills them in. */
+const fillIn = (text: string, env: Readonly<Record<string, string>>): string =>
+  text.replace(/\$\{(\w+)(?::([-?])([^}]*))?\}/g, (_, name: string, mark: string | undefined, rest: string) => {
+    if (env[name]) return env[name];
+    assert.equal(mark, "-", `${name} is needed: ${rest}`);
+    return rest;
+  });
+
+const read = (file: string, env: Readonly<Record<string, string>> = {}): Compose =>
+  // Values are filled in after the parsing: an empty one is an empty text, not a null.
+  parse(textOf(file), (_, value) => (typeof value === "string" ? fillIn(value, env) : value), {
+    merge: true,
+  }) as Compose;
+
+const compose = read("docker-compose.yml");
+const ours = Object.entries(compose.services).filter(([, service]) => service.build !== undefined);
+const environmentOf = ({ environment = {} }: Service): Record<string, string> =>
+  Object.fromEntries(Object.entries(environment).map(([name, value]) => [name, String(value)]));
+const settingsOf = (service: Service): Settings => readSettings(environmentOf(service), false);
+const ownPort = (settings: Settings): number | null => {
+  const ports = { gateway: settings.port, edge: settings.edgePort, streamer: settings.streamerPort };
+  return settings.roles[0] === "control" || !settings.roles[0] ? settings.healthPort : ports[settings.roles[0]];
+};
+
+test("every role is a service of its own, and the configuration of each would start", () => {
+  assert.deepEqual(ours.map(([name]) => name).sort(), [...ROLES].sort());
+  for (const [name, service] of ours) assert.deepEqual(settingsOf(service).roles, [name]);
+});
+
+test("every variable that a service sets is one that the program reads", () => {
+  const known = new Set<string>(Object.values(VARIABLES).map(({ env }) => env));
+  for (const [name, service] of ours) {
+    for (const variable of Object.keys(environmentOf(service))) assert.ok(known.has(variable), `${name}: ${variable}`);
+  }
+});
+
+test("services listen on all addresses, and are told what others call them", () => {
+  for (const [name, service] of ours) {
+    const settings = settingsOf(service);
+    assert.equal(settings.host, "0.0.0.0", name);
+    assert.equal(settings.edgePublicUrl, "http://localhost:8081", name);
+    assert.equal(settings.databaseUrl !== null, name === "control", "only control knows the database");
+  }
+});
+
+test("published ports are the ports that the program listens on", () => {
+  const published = ours.flatMap(([name, { ports = [] }]) => ports.map((port) => [name, port]));
+  assert.deepEqual(published, [
+    ["gateway", `${VARIABLES.port.fallback}:${VARIABLES.port.fallback}`],
+    ["edge", `${VARIABLES.edgePort.fallback}:${VARIABLES.edgePort.fallback}`],
+  ]);
+});
+
+test("every service has a health check, and ours ask /readyz on their own port", () => {
+  for (const [name, { healthcheck }] of Object.entries(compose.services)) assert.ok(healthcheck?.test.length, name);
+  for (const [name, service] of ours) {
+    const url = `http://127.0.0.1:${ownPort(settingsOf(service))}/readyz`;
+    assert.deepEqual(service.healthcheck?.test, ["CMD", "node", "deploy/ready.mjs", url], name);
+  }
+});
+
+test("images are pinned, NATS has JetStream, PostgreSQL is 18", () => {
+  for (const [name, { image }] of Object.entries(compose.services)) assert.match(image, /^[\w./-]+:\d+\.\d+/, name);
+  assert.match(textOf("Dockerfile"), /^FROM node:24-/m);
+  assert.match(compose.services.postgres?.image ?? "", /^postgres:18/);
+  assert.match(textOf("docker-compose.yml"), /command: \["-js"/);
+});
+
+test("what a service waits for is there and becomes healthy, and named volumes are declared", () => {
+  for (const [name, { depends_on = {}, volumes = [] }] of Object.entries(compose.services)) {
+    for (const [other, { condition }] of Object.entries(depends_on)) {
+      assert.ok(compose.services[other], `${name} → ${other}`);
+      assert.equal(condition, "service_healthy");
+    }
+    for (const volume of volumes) {
+      const [source = "", target] = volume.split(":");
+      assert.ok(target === undefined || source in (compose.volumes ?? {}), `${name}: ${volume}`);
+    }
+  }
+});
+
+test("no two containers share a data directory, and a stop leaves time to drain", () => {
+  for (const [name, { volumes, stop_grace_period }] of ours) {
+    assert.deepEqual(volumes, ["/data"], `${name} has one volume per container`);
+    assert.equal(stop_grace_period, "30s");
+  }
+  assert.match(textOf("Dockerfile"), /DATA_DIR=\/data/);
+});
+
+test("the image runs as an ordinary user, has setpriv, and starts the front door", () => {
+  const lines = textOf("Dockerfile").split("\n");
+  assert.ok(lines.includes("USER node"));
+  assert.ok(lines.includes('CMD ["node", "start.mjs"]'));
+  assert.ok(lines.some((line) => line.includes("command -v setpriv")));
+  const exposed = lines
+    .find((line) => line.startsWith("EXPOSE "))
+    ?.split(" ")
+    .slice(1);
+  const { port, edgePort, streamerPort } = VARIABLES;
+  assert.deepEqual(exposed, [port.fallback, edgePort.fallback, streamerPort.fallback]);
+});
+
+test("the multicast variant gives one streamer the host's network, and asks for its address", () => {
+  const file = "deploy/compose.multicast.yml";
+  assert.throws(() => read(file), /STREAMER_PUBLIC_URL is needed/);
+  const { streamer, nats } = read(file, { STREAMER_PUBLIC_URL: "http://192.0.2.10:8082" }).services;
+  assert.equal(streamer?.network_mode, "host");
+  assert.equal(streamer?.deploy?.replicas, 1);
+  assert.deepEqual(nats?.ports, ["127.0.0.1:4222:4222"]);
+  const merged = { ...environmentOf(compose.services.streamer!), ...environmentOf(streamer!) };
+  const settings = readSettings(merged, false);
+  assert.equal(settings.streamerPublicUrl, "http://192.0.2.10:8082");
+  assert.equal(settings.streamers, 2);
+});

@@ -1,0 +1,72 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { counterOf, listedNumbers } from "../support/frames.ts";
+import { type Api, apiOf, createChannel, playbackOf, startNode, streamerIds, until } from "../support/platform.ts";
+import { liveSource } from "../support/source.ts";
+
+const SEGMENTS = 20;
+const SIZE = { width: 320, height: 180 };
+const TRANSCODE = { ladder: [{ ...SIZE, videoKbps: 300 }], preset: "ultrafast" };
+
+/** Frame counters by segment number, as one origin shows them; segments are taken as they appear. */
+const collect = async (base: string, count: number): Promise<Map<number, number | null>> => {
+  const seen = new Map<number, number | null>();
+  await until(
+    `${count} segments of ${base}`,
+    async () => {
+      for (const number of await listedNumbers(base)) {
+        if (!seen.has(number)) seen.set(number, await counterOf(base, number, SIZE));
+      }
+      return seen.size >= count ? true : undefined;
+    },
+    120_000,
+  );
+  return seen;
+};
+
+const compareOrigins = async (api: Api, channelId: number): Promise<void> => {
+  const playback = await playbackOf(api, channelId);
+  const bases = playback.origins.map(({ hls }) => new URL("v0", hls).href);
+  assert.equal(bases.length, 2);
+  // A few more than wanted: the two lists don't begin with the same segment.
+  const [one, two] = await Promise.all(bases.map((base) => collect(base, SEGMENTS + 4)));
+  const common = [...(one ?? [])].filter(([number]) => two?.has(number));
+  assert.ok(common.length >= SEGMENTS, `${common.length} segments in common`);
+  assert.deepEqual(
+    common,
+    common.map(([number]) => [number, two?.get(number)]),
+  );
+  assert.ok(common.every(([, counter]) => counter !== null));
+};
+
+test("both origins of a multicast name the same media alike", async (t) => {
+  const node = await startNode(t);
+  const api = apiOf(node.endpoints.gateway ?? "");
+  const source = await liveSource(t);
+  const channel = await createChannel(api, {
+    name: "Alike",
+    sourceType: "udp",
+    ingestConfig: { chunkDuration: "2s" },
+    transcodeConfig: TRANSCODE,
+    origins: (await streamerIds(api, 2)).map((streamerId) => ({ streamerId, ingestUrl: source.url })),
+  });
+  await compareOrigins(api, channel.id);
+});
+
+test("both origins of a loop name the same media alike", async (t) => {
+  const node = await startNode(t, { env: { DEMO: "on" } });
+  const api = apiOf(node.endpoints.gateway ?? "");
+  // The clip is made for the demo channel.
+  await until("the demo channel", async () => {
+    const { body } = await api.call<{ data: unknown[] }>("GET", "/channels");
+    return body.data.length > 0 || undefined;
+  });
+  const channel = await createChannel(api, {
+    name: "Loop Alike",
+    sourceType: "pl",
+    ingestConfig: { url: "pl:///demo", chunkDuration: "2s" },
+    transcodeConfig: TRANSCODE,
+    origins: (await streamerIds(api, 2)).map((streamerId) => ({ streamerId })),
+  });
+  await compareOrigins(api, channel.id);
+});

@@ -1,0 +1,76 @@
+import assert from "node:assert/strict";
+import { execFile, spawn } from "node:child_process";
+import { once } from "node:events";
+import { join } from "node:path";
+import { test } from "node:test";
+import { ROLES } from "../lib/config/config.ts";
+import { VARIABLES } from "../lib/config/variables.ts";
+
+const START = join(import.meta.dirname, "..", "start.mjs");
+
+interface Ended {
+  readonly status: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+const start = (args: readonly string[], env: Record<string, string> = {}): Promise<Ended> =>
+  new Promise((resolve) => {
+    const options = { env: { PATH: process.env.PATH, ...env }, timeout: 30_000 };
+    execFile(process.execPath, [START, ...args], options, (error, stdout, stderr) => {
+      resolve({ status: error === null ? 0 : Number(error.code), stdout, stderr });
+    });
+  });
+
+test("--help lists every role and variable in at most 100 columns", async () => {
+  const { status, stdout } = await start(["--help"]);
+  assert.equal(status, 0);
+  for (const role of ROLES) assert.match(stdout, new RegExp(`^  ${role} `, "m"));
+  for (const { env } of Object.values(VARIABLES)) assert.match(stdout, new RegExp(`^  ${env} `, "m"));
+  for (const line of stdout.split("\n")) assert.ok(line.length <= 100, line);
+});
+
+test("a bad value stops the start with 64 and one line that names the variable", async () => {
+  assert.deepEqual(await start([], { EDGE_PORT: "eighty" }), {
+    status: 64,
+    stdout: "",
+    stderr: 'castellan: EDGE_PORT: "eighty" is not a port from 0 to 65535 (0 takes a free one).\n',
+  });
+});
+
+test("an unknown role and an unknown argument stop it with 64 and one line", async () => {
+  for (const ended of [await start([], { ROLES: "watcher" }), await start(["--port"]), await start(["doctor", "x"])]) {
+    assert.equal(ended.status, 64);
+    assert.equal(ended.stdout, "");
+    assert.equal(ended.stderr.trim().split("\n").length, 1, ended.stderr);
+  }
+});
+
+test("a reader of the help who has seen enough is no error", async () => {
+  const child = spawn(process.execPath, [START, "--help"], { stdio: ["ignore", "pipe", "pipe"] });
+  let complaints = "";
+  child.stderr.on("data", (chunk: Buffer) => {
+    complaints += chunk;
+  });
+  child.stdout.destroy();
+  const [status] = await once(child, "close");
+  assert.equal(complaints, "");
+  assert.equal(status, 0);
+});
+
+test("a Node that can't run TypeScript is told in one line what to do", async () => {
+  const run = (version: string): Promise<Ended> => {
+    const pretend = `Object.defineProperty(process.versions, "node", { value: "${version}" })`;
+    const args = ["--import", `data:text/javascript,${encodeURIComponent(pretend)}`, START, "--help"];
+    return new Promise((resolve) => {
+      execFile(process.execPath, args, { timeout: 30_000 }, (error, stdout, stderr) => {
+        resolve({ status: error === null ? 0 : Number(error.code), stdout, stderr });
+      });
+    });
+  };
+  for (const version of ["18.20.0", "20.19.0", "22.17.1", "23.5.0"]) {
+    const { status, stderr } = await run(version);
+    assert.equal(status, 1, version);
+    assert.match(stderr, /^castellan: this is Node [\d.]+, and it needs 22\.18 or newer: [^\n]+\n$/);
+  }
+  for (const version of ["22.18.0", "23.6.0", "24.0.0"]) assert.equal((await run(version)).status, 0, version);
+});

@@ -1,0 +1,115 @@
+/** Plays a stream in headless Chromium and reports what a viewer would have noticed. */
+import { existsSync, readFileSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import path from "node:path";
+import { chromium, type Page } from "playwright-core";
+
+const MODULES = path.resolve(import.meta.dirname, "../../node_modules");
+const CHROMIUM = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].find(existsSync);
+export const chromiumPath = CHROMIUM;
+
+interface Cleaner {
+  after(clean: () => Promise<void>): void;
+}
+
+const PLAYERS = {
+  hls: { script: "hls.js/dist/hls.min.js", start: "const h = new Hls(); h.loadSource(url); h.attachMedia(video);" },
+  dash: {
+    script: "dashjs/dist/modern/umd/dash.all.min.js",
+    start: "const p = dashjs.MediaPlayer().create(); p.initialize(video, url, true);",
+  },
+} as const;
+export type PlayerKind = keyof typeof PLAYERS;
+
+const pageOf = (kind: PlayerKind): string => `<!doctype html><meta charset="utf-8"><link rel="icon" href="data:,">
+<video id="v" muted autoplay playsinline width="640" height="360"></video><script src="/player.js"></script><script>
+const video = document.getElementById("v"), url = new URLSearchParams(location.search).get("url");
+window.watch = { waits: 0, frames: 0, longestGapMs: 0, errors: [], startedAt: 0, last: 0 };
+video.addEventListener("waiting", () => { if (watch.startedAt) watch.waits++; });
+video.addEventListener("error", () => watch.errors.push("video " + video.error?.code));
+const frame = (now) => {
+  if (!watch.startedAt) watch.startedAt = now;
+  else watch.longestGapMs = Math.max(watch.longestGapMs, now - watch.last);
+  watch.last = now; watch.frames++;
+  video.requestVideoFrameCallback(frame);
+};
+video.requestVideoFrameCallback(frame);
+${PLAYERS[kind].start}
+</script>`;
+
+/** Serves the test page and the player's script from node_modules. */
+const servePage = async (t: Cleaner, kind: PlayerKind): Promise<string> => {
+  const script = readFileSync(path.join(MODULES, PLAYERS[kind].script));
+  const server = createServer((request, response) => {
+    const isScript = request.url === "/player.js";
+    response.writeHead(200, { "content-type": isScript ? "text/javascript" : "text/html" });
+    response.end(isScript ? script : pageOf(kind));
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  t.after(async () => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+};
+
+export interface Watched {
+  readonly page: Page;
+  /** console.error lines and page errors so far. */
+  readonly complaints: string[];
+}
+
+export const openPage = async (t: Cleaner, url: string): Promise<Watched> => {
+  const browser = await chromium.launch({
+    executablePath: CHROMIUM ?? "",
+    args: [
+      "--no-sandbox",
+      "--disable-gpu",
+      "--disable-quic",
+      "--no-first-run",
+      "--disable-background-networking",
+      "--disable-component-update",
+      "--disable-sync",
+      "--autoplay-policy=no-user-gesture-required",
+    ],
+  });
+  t.after(() => browser.close());
+  const page = await browser.newPage({ viewport: { width: 960, height: 640 } });
+  const complaints: string[] = [];
+  page.on("console", (message) => {
+    if (message.type() === "error") complaints.push(message.text());
+  });
+  page.on("pageerror", (error) => complaints.push(error.message));
+  await page.goto(url, { waitUntil: "load" });
+  return { page, complaints };
+};
+
+export interface Viewing {
+  readonly currentTime: number;
+  readonly waits: number;
+  readonly frames: number;
+  readonly longestGapMs: number;
+  readonly errors: readonly string[];
+}
+
+/** What the viewer has seen so far; `longestGapMs` is the longest time between two shown frames. */
+export const viewingOf = (page: Page): Promise<Viewing> =>
+  page.evaluate(() => {
+    const scope = globalThis as unknown as {
+      watch: { waits: number; frames: number; longestGapMs: number; errors: string[]; last: number };
+      document: { querySelector(q: string): { currentTime: number } };
+    };
+    const { waits, frames, longestGapMs, errors, last } = scope.watch;
+    const sinceLast = last ? performance.now() - last : 0;
+    const { currentTime } = scope.document.querySelector("video");
+    return { currentTime, waits, frames, errors, longestGapMs: Math.max(longestGapMs, sinceLast) };
+  });
+
+/** Opens a player on a URL and waits for the first frames. */
+export const play = async (t: Cleaner, kind: PlayerKind, url: string): Promise<Watched> => {
+  const base = await servePage(t, kind);
+  const watched = await openPage(t, `${base}?url=${encodeURIComponent(url)}`);
+  await watched.page.waitForFunction("window.watch.frames > 10", undefined, { timeout: 60_000 });
+  return watched;
+};

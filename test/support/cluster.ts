@@ -1,0 +1,87 @@
+/** Several nodes of the product over a real NATS and a real PostgreSQL, each role as its own process. */
+import { randomBytes } from "node:crypto";
+import { connect } from "node:net";
+import pg from "pg";
+import { freePort } from "../../lib/http/listener.ts";
+import { type Api, apiOf, type Node, startNode } from "./platform.ts";
+
+export const NATS_URL = process.env.TEST_NATS_URL ?? "nats://127.0.0.1:4222";
+export const POSTGRES_URL = process.env.TEST_POSTGRES_URL ?? "postgres://postgres@127.0.0.1:5432/postgres";
+
+const reachable = (url: string): Promise<boolean> =>
+  new Promise((resolve) => {
+    const { hostname, port } = new URL(url);
+    const socket = connect({ host: hostname, port: Number(port) });
+    const end = (ok: boolean) => {
+      socket.destroy();
+      resolve(ok);
+    };
+    socket.setTimeout(2_000, () => end(false));
+    socket.once("connect", () => end(true));
+    socket.once("error", () => end(false));
+  });
+
+/** Why this machine can't run a test over real servers; undefined when it can. */
+export const missingServers = async (): Promise<string | undefined> => {
+  if (!(await reachable(NATS_URL))) return `skipped: needs NATS at ${NATS_URL}`;
+  if (!(await reachable(POSTGRES_URL))) return `skipped: needs PostgreSQL at ${POSTGRES_URL}`;
+  return undefined;
+};
+
+interface Cleaner {
+  after(clean: () => Promise<void>): void;
+}
+
+/** A new empty database on the real server, dropped when the test ends. */
+export const realDatabase = async (t: Cleaner): Promise<string> => {
+  const name = `castellan_e2e_${randomBytes(6).toString("hex")}`;
+  const run = async (sql: string): Promise<void> => {
+    const client = new pg.Client({ connectionString: POSTGRES_URL });
+    await client.connect();
+    await client.query(sql).finally(() => client.end());
+  };
+  await run(`create database ${name}`);
+  t.after(() => run(`drop database if exists ${name} with (force)`));
+  const url = new URL(POSTGRES_URL);
+  url.pathname = `/${name}`;
+  return url.href;
+};
+
+export interface Cluster {
+  readonly env: Readonly<Record<string, string>>;
+  readonly databaseUrl: string;
+  readonly gateway: Node;
+  readonly controls: Node[];
+  readonly streamers: Node[];
+  readonly edge: Node;
+  readonly api: Api;
+  /** One more process with these roles. */
+  add(roles: string, env?: Record<string, string>, dataDir?: string): Promise<Node>;
+}
+
+export const startCluster = async (
+  t: Cleaner,
+  shape: { controls?: number; streamers?: number; databaseUrl?: string; env?: Record<string, string> } = {},
+): Promise<Cluster> => {
+  const databaseUrl = shape.databaseUrl ?? (await realDatabase(t));
+  const namespace = `t${randomBytes(5).toString("hex")}`;
+  const edgePort = String(await freePort("127.0.0.1"));
+  const env = {
+    NATS_URL,
+    DATABASE_URL: databaseUrl,
+    NAMESPACE: namespace,
+    EVENT_PREFIX: namespace,
+    EDGE_PORT: edgePort,
+    EDGE_PUBLIC_URL: `http://127.0.0.1:${edgePort}`,
+    ...shape.env,
+  };
+  const add = (roles: string, more: Record<string, string> = {}, dataDir?: string): Promise<Node> =>
+    startNode(t, { env: { ...env, ROLES: roles, HEALTH_PORT: "0", ...more }, ...(dataDir ? { dataDir } : {}) });
+  const controls = [await add("control")];
+  for (let i = 1; i < (shape.controls ?? 1); i++) controls.push(await add("control"));
+  const gateway = await add("gateway");
+  const edge = await add("edge");
+  const streamers = await Promise.all(Array.from({ length: shape.streamers ?? 2 }, () => add("streamer")));
+  const api = apiOf(gateway.endpoints.gateway ?? "");
+  return { env, databaseUrl, gateway, controls, streamers, edge, api, add };
+};

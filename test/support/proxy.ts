@@ -1,0 +1,60 @@
+/** A TCP proxy that a test can cut, so that a process loses a server while the server itself goes on. */
+import { type AddressInfo, connect, createServer, type Socket } from "node:net";
+
+export interface CuttableProxy {
+  /** The target's URL with this proxy's address in it. */
+  readonly url: string;
+  /** Breaks every connection and refuses new ones until `mend`. */
+  cut(): void;
+  mend(): void;
+}
+
+interface Cleaner {
+  after(clean: () => Promise<void>): void;
+}
+
+export const proxyTo = async (t: Cleaner, target: string): Promise<CuttableProxy> => {
+  const to = new URL(target);
+  const socketDir = to.searchParams.get("host"); // PostgreSQL on a Unix socket: its URL names the folder
+  const port = Number(to.port || 5432);
+  const address = socketDir === null ? { host: to.hostname, port } : { path: `${socketDir}/.s.PGSQL.${port}` };
+  const sockets = new Set<Socket>();
+  let open = true;
+  const server = createServer((down) => {
+    if (!open) return void down.destroy();
+    const up = connect(address);
+    for (const socket of [down, up]) {
+      sockets.add(socket);
+      socket.on("error", () => {});
+      socket.once("close", () => {
+        sockets.delete(socket);
+        down.destroy();
+        up.destroy();
+      });
+    }
+    down.pipe(up);
+    up.pipe(down);
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const drop = () => {
+    for (const socket of sockets) socket.destroy();
+  };
+  t.after(async () => {
+    drop();
+    server.close();
+  });
+  const url = new URL(target);
+  url.searchParams.delete("host");
+  url.hostname = "127.0.0.1";
+  url.port = String((server.address() as AddressInfo).port);
+  return {
+    url: url.href,
+    cut() {
+      open = false;
+      drop();
+    },
+    mend() {
+      open = true;
+    },
+  };
+};
