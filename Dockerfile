@@ -1,0 +1,26 @@
+# One image for every role; ROLES says what a container is. Debian, because the PostgreSQL of npm needs glibc.
+FROM node:24-bookworm-slim
+
+# setpriv (util-linux) lets the kernel end every ffmpeg with its node. npm brings an ffmpeg for x64 alone.
+ARG TARGETARCH=amd64
+RUN set -eux; \
+    command -v setpriv; \
+    if [ "$TARGETARCH" != amd64 ]; then \
+      apt-get update; \
+      apt-get install -y --no-install-recommends ffmpeg; \
+      rm -rf /var/lib/apt/lists/*; \
+    fi
+
+WORKDIR /app
+COPY package.json package-lock.json .npmrc ./
+# The image has its own Node 24: the one from npm is left out.
+RUN npm ci --omit=dev --no-audit --no-fund && rm -rf node_modules/node-linux-* node_modules/.bin/node && npm cache clean --force
+COPY . .
+
+RUN install -d -o node -g node -m 0700 /data
+ENV NODE_ENV=production HOST=0.0.0.0 DATA_DIR=/data LOG_FORMAT=json
+USER node
+# One per container, never shared: a node's name and what its streamers remember lie in it.
+VOLUME /data
+EXPOSE 8080 8081 8082
+CMD ["node", "start.mjs"]
