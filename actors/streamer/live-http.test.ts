@@ -31,6 +31,13 @@ const playing = (): Presentation => {
   ]);
   return made;
 };
+/** Two segments of four. */
+const young = (): Presentation => {
+  const made = presentationOf({ windowSegments: 4, names: ["v0"] });
+  made.setInit("v0", picture.init, picture.info);
+  feed(made, [{ name: "v0", track: picture, atTicks: START, to: 60 }]);
+  return made;
+};
 const listen = async (views: Readonly<Record<string, LiveView | "starting">>): Promise<Server> => {
   const live = new LiveHttp((tenant, streamId) => views[`${tenant}/${streamId}`], clock);
   const opened = createServer((req, res) => {
@@ -50,6 +57,7 @@ before(async () => {
     "acme/one.stream": { presentation, ...rest },
     "acme/two.stream": "starting",
     "acme/three.stream": { presentation: empty, ...rest },
+    "acme/four.stream": { presentation: young(), ...rest },
   });
   other = await listen({ "acme/one.stream": { presentation: playing(), ...rest } });
 });
@@ -262,6 +270,15 @@ test("a stream that starts is 503 with Retry-After, and nothing keeps that answe
     assert.deepEqual([answer.status, ...pick(answer, "retry-after", "cache-control")], [503, "1", "no-store"]);
     assert.equal(JSON.parse(answer.body.toString()).title, "The stream is not ready yet.");
   }
+});
+
+test("a stream that has just begun has HLS, and DASH once there is enough for a player's delay", async () => {
+  const [hls, dash] = [
+    await get("/live/acme/four.stream/master.m3u8"),
+    await get("/live/acme/four.stream/manifest.mpd"),
+  ];
+  assert.equal(hls.status, 200);
+  assert.deepEqual([dash.status, ...pick(dash, "retry-after", "cache-control")], [503, "1", "no-store"]);
 });
 
 test("other methods are 405, a preflight tells what is allowed, other paths are left alone", async () => {

@@ -1,11 +1,10 @@
 /**
  * Serves live streams: `/live/{tenant}/{streamId}/…` (design §9): `master.m3u8`, `manifest.mpd`, `time`, and per
- * rendition
- * `media.m3u8`, `init.mp4`, `{number}.m4s`.
+ * rendition `media.m3u8`, `init.mp4`, `{number}.m4s`.
  */
 import { createHash } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { availableFromMs, mpdOf } from "../../domain/dash/mpd.ts";
+import { availableFromMs, isDeepEnough, mpdOf } from "../../domain/dash/mpd.ts";
 import { mediaPlaylist, multivariantPlaylist } from "../../domain/hls/playlist.ts";
 import type { Presentation } from "../../domain/live/presentation.ts";
 import type { Rendition } from "../../domain/live/rendition.ts";
@@ -100,7 +99,7 @@ export class LiveHttp {
     if (view === undefined || rest === undefined) return refuse(exchange, "NOT_FOUND");
     // The clock of a manifest's UTCTiming: below the stream's folder, so that it takes the manifest's way.
     if (rest === "time") return answerText(request, response, new Date(this.#clock.nowMs()).toISOString());
-    if (view === "starting" || !view.presentation.ready) {
+    if (view === "starting" || !isReady(view.presentation, rest)) {
       return refuse(exchange, "STARTING", { "retry-after": RETRY_SECONDS });
     }
     const content = this.#content(view, rest, at.query);
@@ -128,6 +127,9 @@ export class LiveHttp {
     return init ? initOf(rendered, rendition, query) : segmentOf(rendered, rendition, Number(number));
   }
 }
+
+const isReady = (presentation: Presentation, path: string): boolean =>
+  presentation.ready && (path !== "manifest.mpd" || isDeepEnough(presentation));
 
 /** Undefined for another hash than ours: the edge then asks another origin. */
 const initOf = (rendered: Rendered, { init, kind }: Rendition, query: string): Content | undefined => {

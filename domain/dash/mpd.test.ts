@@ -4,7 +4,7 @@ import { encode, type Track } from "../../test/support/lavfi.ts";
 import { feed, presentationOf } from "../../test/support/presentation.ts";
 import { xmlErrors } from "../../test/support/xml.ts";
 import type { Presentation } from "../live/presentation.ts";
-import { availableFromMs, mpdOf } from "./mpd.ts";
+import { availableFromMs, isDeepEnough, mpdOf } from "./mpd.ts";
 import { element } from "./xml.ts";
 
 let large: Track;
@@ -135,11 +135,24 @@ test("attribute values are escaped", () => {
   assert.equal(element("A", { b: '<"&>', c: undefined, d: 0 }), '<A b="&#60;&#34;&#38;&#62;" d="0"/>');
 });
 
-test("a stream that has just begun offers no more than it has", () => {
-  const presentation = presentationOf({ segmentMs: 4_000, names: ["v0"], windowSegments: 15 });
-  presentation.setInit("v0", small.init, small.info);
-  feed(presentation, [{ name: "v0", track: small, atTicks: FIRST * 360_000, to: 5 * 25 }]);
-  const availableFrom = availableFromMs(presentation, FIRST, null);
-  const text = mpdOf(presentation, { firstNumber: FIRST, initUri: () => "init.mp4", availableFromMs: availableFrom });
-  assert.match(text, /timeShiftBufferDepth="PT4S" .*suggestedPresentationDelay="PT4S"/);
+test("a stream that has just begun has an MPD once a player finds its delay in it, and offers no more than it has", () => {
+  const after = (segments: number, windowSegments: number) => {
+    const presentation = presentationOf({ segmentMs: 4_000, names: ["v0"], windowSegments });
+    presentation.setInit("v0", small.init, small.info);
+    const to = segments * 100 + 25;
+    feed(presentation, [{ name: "v0", track: small, atTicks: FIRST * 360_000, to }]);
+    return presentation;
+  };
+  assert.deepEqual(
+    [1, 2].map((segments) => isDeepEnough(after(segments, 15))),
+    [false, false],
+  );
+  assert.equal(isDeepEnough(presentationOf({ segmentMs: 4_000, names: ["v0"] })), false);
+  const offerOf = (presentation: Presentation): string => {
+    assert.ok(isDeepEnough(presentation));
+    return mpdOf(presentation, { firstNumber: FIRST, availableFromMs: availableFromMs(presentation, FIRST, null) });
+  };
+  const [begun, shallow] = [playing(), after(2, 2)]; // three segments of fifteen; a window of two
+  assert.match(offerOf(begun), /timeShiftBufferDepth="PT12S" .*suggestedPresentationDelay="PT12S"/);
+  assert.match(offerOf(shallow), /timeShiftBufferDepth="PT8S" .*suggestedPresentationDelay="PT8S"/);
 });

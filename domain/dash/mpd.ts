@@ -91,23 +91,32 @@ const adaptationSet = (presentation: Presentation, kind: "video" | "audio", opti
   ];
 };
 
+const delaySegmentsOf = ({ windowSegments }: Presentation): number =>
+  Math.min(windowSegments, PRESENTATION_DELAY_SEGMENTS);
+
 /**
  * How many segments back a player may go: a stream that has just begun has fewer than its window, and the Period of an
  * old channel began long before them (§5.3.1.2, timeShiftBufferDepth).
  */
 const depthOf = ({ firstSegmentNumber, lastSegmentNumber, windowSegments }: Presentation): number =>
   firstSegmentNumber === null || lastSegmentNumber === null
-    ? windowSegments
-    : Math.max(1, Math.min(windowSegments, lastSegmentNumber - firstSegmentNumber + 1));
+    ? 0
+    : Math.min(windowSegments, lastSegmentNumber - firstSegmentNumber + 1);
 
 /**
- * `publishTime` is that of the newest segment: it grows with the presentation, equally on all origins. The clock of
+ * Whether there is an MPD to give. A player keeps the delay that it chose when it joined, and chooses no more than the
+ * depth: one that joins before there is enough of it stalls at every segment from then on (seen with dash.js).
+ */
+export const isDeepEnough = (presentation: Presentation): boolean =>
+  depthOf(presentation) >= delaySegmentsOf(presentation);
+
+/**
+ * Of a presentation that is deep enough. `publishTime` is that of the newest segment: it grows with the presentation, equally on all origins. The clock of
  * `UTCTiming` is fetched from below the stream's own folder, so from wherever the manifest came from.
  */
 export const mpdOf = (presentation: Presentation, options: MpdOptions): string => {
   const segmentMs = segmentMsOf(presentation.grid);
   const newestMs = Math.max(...presentation.renditions.map(({ lastSegment }) => lastSegment?.programDateTimeMs ?? 0));
-  const depth = depthOf(presentation);
   const period = element("Period", { id: "p0", start: "PT0S" }, [
     ...adaptationSet(presentation, "video", options),
     ...adaptationSet(presentation, "audio", options),
@@ -121,9 +130,9 @@ export const mpdOf = (presentation: Presentation, options: MpdOptions): string =
     publishTime: iso(newestMs + segmentMs),
     minimumUpdatePeriod: duration(segmentMs * MINIMUM_UPDATE_SEGMENTS),
     minBufferTime: duration(segmentMs),
-    timeShiftBufferDepth: duration(depth * segmentMs),
+    timeShiftBufferDepth: duration(depthOf(presentation) * segmentMs),
     maxSegmentDuration: duration(segmentMs + 100), // audio frames don't lie on the grid
-    suggestedPresentationDelay: duration(segmentMs * Math.min(depth, PRESENTATION_DELAY_SEGMENTS)),
+    suggestedPresentationDelay: duration(delaySegmentsOf(presentation) * segmentMs),
   };
   return `<?xml version="1.0" encoding="UTF-8"?>\n${element("MPD", attributes, [period, utc])}\n`;
 };

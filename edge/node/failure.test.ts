@@ -96,6 +96,16 @@ describe("an origin", () => {
     assert.deepEqual([response.status, response.headers.get("retry-after")], [503, "1"]);
   });
 
+  test("that has no DASH yet is asked for HLS as before", async (t) => {
+    const { first, second, edge } = await scene(t);
+    for (const origin of [first, second]) origin.rules.push({ path: "manifest.mpd", how: { status: 503 } });
+    const response = await fetch(`${edge.url}${MASTER.replace("master.m3u8", "manifest.mpd")}`);
+    assert.deepEqual([response.status, response.headers.get("retry-after")], [503, "1"]);
+    const asked = first.seen.length;
+    assert.equal((await fetch(`${edge.url}${MASTER}`)).status, 200);
+    assert.equal(first.seen.length, asked + 1);
+  });
+
   test("that is killed is not asked again by viewers, and comes back when a probe finds it", async (t) => {
     const { first, second, edge, at } = await scene(t);
     await first.kill();

@@ -133,9 +133,14 @@ export class Fill {
         return { next: "missing", why: "404" };
       default:
         answer.drop();
-        if (answer.status >= 500) this.#countFailure(origin.base, `status-${answer.status}`);
+        if (answer.status >= 500 && !this.#isYoung(answer)) this.#countFailure(origin.base, `status-${answer.status}`);
         return { next: answer.status === 503 ? "busy" : "failed", why: `status ${answer.status}` };
     }
+  }
+
+  /** A stream that has just begun has HLS a few segments before it has DASH. */
+  #isYoung({ status }: UpstreamAnswer): boolean {
+    return status === 503 && this.task.path === "manifest.mpd";
   }
 
   #urlAt({ base, master }: Origin): URL {

@@ -110,6 +110,11 @@ export const viewingOf = (page: Page): Promise<Viewing> =>
 export const play = async (t: Cleaner, kind: PlayerKind, url: string): Promise<Watched> => {
   const base = await servePage(t, kind);
   const watched = await openPage(t, `${base}?url=${encodeURIComponent(url)}`);
-  await watched.page.waitForFunction("window.watch.frames > 10", undefined, { timeout: 60_000 });
+  await watched.page
+    .waitForFunction("window.watch.frames > 10", undefined, { timeout: 60_000 })
+    .catch(async (error: Error) => {
+      const viewing = JSON.stringify(await viewingOf(watched.page));
+      throw new Error(`${error.message} ${viewing} ${watched.complaints.join(" | ")}`);
+    });
   return watched;
 };
