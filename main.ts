@@ -7,13 +7,17 @@
 import { mkdir, rename, writeFile } from "node:fs/promises";
 import type { ServerResponse } from "node:http";
 import { join } from "node:path";
-import type { ServiceBroker } from "moleculer";
+import type { ServiceBroker, ServiceSchema } from "moleculer";
+import type { ChannelDeps } from "./actors/channel/channel.service.ts";
+import type { ChannelSupervisorDeps } from "./actors/channel-supervisor/channel-supervisor.service.ts";
+import type { FleetServiceDeps } from "./actors/fleet/fleet.service.ts";
+import type { TenantDeps } from "./actors/tenant/tenant.service.ts";
 import { authenticate } from "./contracts/tenant.ts";
 import { makeBroker } from "./lib/actor/broker.ts";
 import { pause } from "./lib/actor/contract.ts";
 import { isBusUp } from "./lib/actor/faults.ts";
 import { systemClock } from "./lib/clock.ts";
-import { baseUrlOf, type Config, type Role } from "./lib/config/config.ts";
+import { baseUrlOf, type Config, type ControlActor, type Role } from "./lib/config/config.ts";
 import { welcome } from "./lib/config/welcome.ts";
 import type { Database } from "./lib/db/database.ts";
 import { freePort, openListener, type Readiness } from "./lib/http/listener.ts";
@@ -133,31 +137,37 @@ interface Control {
   join(): Promise<void>;
 }
 
+type ControlDeps = TenantDeps & ChannelDeps & ChannelSupervisorDeps & FleetServiceDeps;
+
+/** What each actor of the role control brings; loaded only where it runs. */
+const CONTROL_SERVICES: Readonly<Record<ControlActor, (deps: ControlDeps) => Promise<ServiceSchema[]>>> = {
+  tenant: async (deps) => [(await import("./actors/tenant/tenant.service.ts")).tenantService(deps)],
+  channel: async (deps) => (await import("./actors/channel/channel.service.ts")).channelServices(deps),
+  "channel-supervisor": async (deps) => [
+    (await import("./actors/channel-supervisor/channel-supervisor.service.ts")).channelSupervisorService(deps),
+  ],
+  fleet: async (deps) => [(await import("./actors/fleet/fleet.service.ts")).fleetService(deps)],
+};
+
 /** Pool actors, channel supervisors and what they stand on. */
 const openControl = async (self: Process, db: Database, edgePublicUrl: string): Promise<Control> => {
   const { broker, log } = self;
   const config = { ...self.config, edgePublicUrl };
-  const [tenants, { ensureDefaultTenant }, channels, supervisors, fleet, placements, directories, events] =
-    await Promise.all([
-      import("./actors/tenant/tenant.service.ts"),
-      import("./actors/tenant/bootstrap.ts"),
-      import("./actors/channel/channel.service.ts"),
-      import("./actors/channel-supervisor/channel-supervisor.service.ts"),
-      import("./actors/fleet/fleet.service.ts"),
-      import("./lib/actor/placement.ts"),
-      import("./lib/actor/directory.ts"),
-      import("./lib/events/carriers.ts"),
-    ]);
+  const [{ ensureDefaultTenant }, placements, directories, events] = await Promise.all([
+    import("./actors/tenant/bootstrap.ts"),
+    import("./lib/actor/placement.ts"),
+    import("./lib/actor/directory.ts"),
+    import("./lib/events/carriers.ts"),
+  ]);
   const bootstrapped = await ensureDefaultTenant({ db, adminApiKey: config.adminApiKey });
   const bus = events.openEvents({ db, natsUrl: config.natsUrl, prefix: config.eventPrefix, log });
   const placement = new placements.Placement({ db, broker, log, ttlMs: config.leaseTtlMs });
   const directory = new directories.Directory(db);
   const deps = { config, broker, db, events: bus, placement, directory, clock: systemClock, log };
-  broker.createService(tenants.tenantService(deps));
-  broker.createService(fleet.fleetService(deps));
-  const actors = [await channels.startChannels(deps), await supervisors.startChannelSupervisors(deps)];
+  const schemas = await Promise.all(config.controlActors.map((actor) => CONTROL_SERVICES[actor](deps)));
+  const services = schemas.flat().map((schema) => broker.createService(schema));
   self.onStop("actors", async () => {
-    for (const actor of actors) await actor.stop();
+    for (const service of services.reverse()) await broker.destroyService(service);
   });
   return {
     ...bootstrapped,

@@ -30,7 +30,10 @@ const refOf = (key: string): { tenantId: string; channelId: number } => {
   return { tenantId, channelId: Number(channelId) };
 };
 
-/** Wiring of the channel supervisor: one keyed actor per channel, all in one service. */
+/**
+ * Wiring of the channel supervisor: one keyed actor per channel, all in one service. To be made before the placement
+ * starts, which hands it its channels.
+ */
 export const channelSupervisorService = (deps: ChannelSupervisorDeps): ServiceSchema => {
   const { broker, db, placement, clock, log, castis = CASTIS_PACE } = deps;
   const reports = new Reports();
@@ -52,10 +55,4 @@ export const channelSupervisorService = (deps: ChannelSupervisorDeps): ServiceSc
     },
     events: on(streamerReported, (report) => reports.hear(report, clock.nowMs())),
   };
-};
-
-/** Starts channel supervisors in this process; before the placement starts, which hands them their channels. */
-export const startChannelSupervisors = async (deps: ChannelSupervisorDeps): Promise<{ stop(): Promise<void> }> => {
-  const service = deps.broker.createService(channelSupervisorService(deps));
-  return { stop: () => deps.broker.destroyService(service) };
 };

@@ -86,13 +86,3 @@ export const channelServices = (deps: ChannelDeps): ServiceSchema[] => {
     streamerRegistryService(registry, heard),
   ];
 };
-
-/** Starts the channel actor in this process; to be called before the broker and the events start, or after. */
-export const startChannels = async (deps: ChannelDeps): Promise<{ stop(): Promise<void> }> => {
-  const services = channelServices(deps).map((schema) => deps.broker.createService(schema));
-  return {
-    stop: async () => {
-      for (const service of services) await deps.broker.destroyService(service);
-    },
-  };
-};

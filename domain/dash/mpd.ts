@@ -111,8 +111,9 @@ export const isDeepEnough = (presentation: Presentation): boolean =>
   depthOf(presentation) >= delaySegmentsOf(presentation);
 
 /**
- * Of a presentation that is deep enough. `publishTime` is that of the newest segment: it grows with the presentation, equally on all origins. The clock of
- * `UTCTiming` is fetched from below the stream's own folder, so from wherever the manifest came from.
+ * Of a presentation that is deep enough. `publishTime` is that of the newest segment: it grows with the presentation,
+ * equally on all origins. The clock of `UTCTiming` is fetched from below the stream's own folder, so from wherever the
+ * manifest came from.
  */
 export const mpdOf = (presentation: Presentation, options: MpdOptions): string => {
   const segmentMs = segmentMsOf(presentation.grid);

@@ -37,6 +37,22 @@ test("a process with one role has one streamer and no demo", () => {
   assert.equal(settings.demo, false);
 });
 
+test("a single actor of control may be a process of its own", () => {
+  const backends = { NATS_URL: "nats://bus:4222", DATABASE_URL: "postgres://db/castellan" };
+  const one = readSettings({ ROLES: "channel-supervisor", ...backends }, false);
+  assert.deepEqual([one.roles, one.controlActors], [["control"], ["channel-supervisor"]]);
+  const some = readSettings({ ROLES: "gateway, tenant,channel", ...backends }, false);
+  assert.deepEqual(
+    [some.roles, some.controlActors, some.allInOne],
+    [["gateway", "control"], ["tenant", "channel"], false],
+  );
+  const whole = readSettings({ ROLES: "control,fleet", ...backends }, false);
+  assert.deepEqual(whole.controlActors, ["tenant", "channel", "channel-supervisor", "fleet"]);
+  const named = { ROLES: "gateway,streamer,edge,tenant,channel,channel-supervisor" };
+  assert.equal(problemOf(named), "NATS_URL: is needed: without fleet in ROLES this process must reach other nodes.");
+  assert.equal(readSettings({ ...named, ROLES: `${named.ROLES},fleet` }, false).allInOne, true);
+});
+
 test("values come with their units", () => {
   const settings = readSettings(
     { EDGE_CACHE_BYTES: "1.5GiB", RING_BYTES_MAX: "8000000", LEASE_TTL: "2500ms", DEMO: "OFF", PORT: "0" },

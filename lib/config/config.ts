@@ -5,9 +5,9 @@ import { hostname } from "node:os";
 import { join, resolve } from "node:path";
 import { ensureDir } from "./ensure-dir.ts";
 import { BadValue, type Kind } from "./kinds.ts";
-import { ROLES, type Role, VARIABLES } from "./variables.ts";
+import { CONTROL_ACTORS, type ControlActor, ROLES, type Role, VARIABLES } from "./variables.ts";
 
-export { ROLES, type Role } from "./variables.ts";
+export { type ControlActor, ROLES, type Role } from "./variables.ts";
 
 /** Exit status for a configuration that can't work (sysexits.h EX_USAGE). */
 export const EXIT_CONFIG = 64;
@@ -29,6 +29,9 @@ type Values = { readonly [K in keyof Table]: Parsed<Table[K]> };
 
 /** What is decided once everything is known. Public URLs stay null where their port may be 0: see `baseUrlOf`. */
 interface Decided {
+  /** `control` where any of its actors runs here. */
+  readonly roles: readonly Role[];
+  readonly controlActors: readonly ControlActor[];
   readonly nodeId: string;
   readonly streamers: number;
   readonly demo: boolean;
@@ -53,19 +56,30 @@ const readVariable = (variable: (typeof VARIABLES)[keyof Table], env: Env): unkn
   }
 };
 
-const checkBackends = (values: Values, allInOne: boolean): void => {
-  if (allInOne) return;
-  const missing = ROLES.filter((role) => !values.roles.includes(role)).join(", ");
+/** From the words of ROLES, which may name single actors of the role control. */
+const rolesOf = (words: Values["roles"]): Pick<Decided, "roles" | "controlActors" | "allInOne"> => {
+  const controlActors = words.includes("control") ? CONTROL_ACTORS : CONTROL_ACTORS.filter((a) => words.includes(a));
+  const roles = ROLES.filter((role) => words.includes(role) || (role === "control" && controlActors.length > 0));
+  const allInOne = roles.length === ROLES.length && controlActors.length === CONTROL_ACTORS.length;
+  return { roles, controlActors, allInOne };
+};
+
+const checkBackends = (values: Values, { roles, controlActors }: Pick<Decided, "roles" | "controlActors">): void => {
+  const missing = [
+    ...ROLES.filter((role) => !roles.includes(role)),
+    ...CONTROL_ACTORS.filter((actor) => roles.includes("control") && !controlActors.includes(actor)),
+  ].join(", ");
+  if (missing === "") return;
   if (values.natsUrl === null) {
     throw new ConfigError("NATS_URL", `is needed: without ${missing} in ROLES this process must reach other nodes.`);
   }
-  if (values.databaseUrl === null && values.roles.includes("control")) {
+  if (values.databaseUrl === null && roles.includes("control")) {
     throw new ConfigError("DATABASE_URL", `is needed by the role control when ROLES leaves out ${missing}.`);
   }
 };
 
-const checkPorts = (values: Values, streamers: number): void => {
-  const has = (role: Role): boolean => values.roles.includes(role);
+const checkPorts = (values: Values, roles: readonly Role[], streamers: number): void => {
+  const has = (role: Role): boolean => roles.includes(role);
   const taken = new Map<number, string>();
   const take = (variable: string, number: number): void => {
     if (number === 0) return;
@@ -88,15 +102,16 @@ export const readSettings = (env: Env, terminal = process.stdout.isTTY === true)
   const entries = Object.entries(VARIABLES).map(([key, variable]) => [key, readVariable(variable, env)]);
   // The table gives each field its type; fromEntries can't see that.
   const values = Object.fromEntries(entries) as Values;
-  const allInOne = values.roles.length === ROLES.length;
-  checkBackends(values, allInOne);
+  const decided = rolesOf(values.roles);
+  const { allInOne, roles } = decided;
+  checkBackends(values, decided);
   const streamers = values.streamers ?? (allInOne ? 2 : 1);
-  checkPorts(values, streamers);
+  checkPorts(values, roles, streamers);
   return {
     ...values,
+    ...decided,
     dataDir: resolve(values.dataDir),
     streamers,
-    allInOne,
     demo: values.demo ?? allInOne,
     logFormat: values.logFormat ?? (terminal ? "pretty" : "json"),
   };

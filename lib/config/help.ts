@@ -1,5 +1,5 @@
 /** What `npm start -- --help` prints: commands, roles and variables, straight from their table. */
-import { ROLE_DOCS, ROLES, VARIABLES } from "./variables.ts";
+import { CONTROL_ACTORS, ROLE_DOCS, ROLES, VARIABLES } from "./variables.ts";
 
 const WIDTH = 100;
 
@@ -41,6 +41,7 @@ ${rows([
 
 Roles
 ${rows(ROLES.map((role) => [role, ROLE_DOCS[role]] as const))}
+  An actor of control may also be a process of its own: ${CONTROL_ACTORS.join(", ")}.
 
 Variables (of the environment)
 ${rows(Object.values(VARIABLES).map((v) => [v.env, `${v.doc} Default: ${defaultOf(v)}.`] as const))}

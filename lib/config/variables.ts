@@ -27,6 +27,10 @@ export const ROLE_DOCS: Readonly<Record<Role, string>> = {
   edge: "A pull-through cache in front of the streamers; viewers talk to it.",
 };
 
+/** The actors of the role control; each may also be a process of its own, under the name of its folder. */
+export const CONTROL_ACTORS = ["tenant", "channel", "channel-supervisor", "fleet"] as const;
+export type ControlActor = (typeof CONTROL_ACTORS)[number];
+
 interface Variable<T> {
   readonly env: string;
   readonly kind: Kind<T>;
@@ -66,8 +70,8 @@ const MiB = 2 ** 20;
 
 /** The variables, under the names of the config's fields, in the order in which they are listed. */
 export const VARIABLES = {
-  roles: fixed("ROLES", wordList(...ROLES), "all", {
-    doc: "What this process does. Anything but all of them in one process needs NATS_URL.",
+  roles: fixed("ROLES", wordList(...ROLES, ...CONTROL_ACTORS), "all", {
+    doc: "What this process does: roles, or single actors of control. Less than all of it needs NATS_URL.",
     roles: "all",
   }),
   host: fixed("HOST", text("a host name or an address", /^[A-Za-z0-9._:-]{1,255}$/), "127.0.0.1", {

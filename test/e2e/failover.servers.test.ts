@@ -77,7 +77,7 @@ test("killing the streamer that the edge pulls from costs the viewer no stall", 
 });
 
 test("a killed control node's channels get a new owner while streams run on", { skip }, async (t) => {
-  const cluster = await startCluster(t, { controls: 3 });
+  const cluster = await startCluster(t, { controls: Array(3).fill("control") });
   const { channel, lastSegment } = await liveChannel(t, cluster);
   const db = await openDb(t, cluster.databaseUrl);
   const before = await until("an owner", () => ownerOf(db, channel.id));
@@ -91,7 +91,7 @@ test("a killed control node's channels get a new owner while streams run on", { 
 });
 
 test("a frozen owner is replaced, and nothing that it does when it wakes is accepted", { skip }, async (t) => {
-  const cluster = await startCluster(t, { controls: 3 });
+  const cluster = await startCluster(t, { controls: Array(3).fill("control") });
   const { channel, lastSegment } = await liveChannel(t, cluster);
   const db = await openDb(t, cluster.databaseUrl);
   const before = await until("an owner", () => ownerOf(db, channel.id));

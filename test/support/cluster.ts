@@ -61,7 +61,13 @@ export interface Cluster {
 
 export const startCluster = async (
   t: Cleaner,
-  shape: { controls?: number; streamers?: number; databaseUrl?: string; env?: Record<string, string> } = {},
+  shape: {
+    /** ROLES of each control process. */
+    controls?: readonly string[];
+    streamers?: number;
+    databaseUrl?: string;
+    env?: Record<string, string>;
+  } = {},
 ): Promise<Cluster> => {
   const databaseUrl = shape.databaseUrl ?? (await realDatabase(t));
   const namespace = `t${randomBytes(5).toString("hex")}`;
@@ -77,8 +83,8 @@ export const startCluster = async (
   };
   const add = (roles: string, more: Record<string, string> = {}, dataDir?: string): Promise<Node> =>
     startNode(t, { env: { ...env, ROLES: roles, HEALTH_PORT: "0", ...more }, ...(dataDir ? { dataDir } : {}) });
-  const controls = [await add("control")];
-  for (let i = 1; i < (shape.controls ?? 1); i++) controls.push(await add("control"));
+  const controls: Node[] = [];
+  for (const roles of shape.controls ?? ["control"]) controls.push(await add(roles));
   const gateway = await add("gateway");
   const edge = await add("edge");
   const streamers = await Promise.all(Array.from({ length: shape.streamers ?? 2 }, () => add("streamer")));

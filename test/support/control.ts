@@ -2,8 +2,8 @@
 import { randomUUID } from "node:crypto";
 import type { ServiceBroker } from "moleculer";
 import type { z } from "zod";
-import { startChannels } from "../../actors/channel/channel.service.ts";
-import { startChannelSupervisors } from "../../actors/channel-supervisor/channel-supervisor.service.ts";
+import { channelServices } from "../../actors/channel/channel.service.ts";
+import { channelSupervisorService } from "../../actors/channel-supervisor/channel-supervisor.service.ts";
 import type { Ask } from "../../contracts/kit.ts";
 import { makeBroker } from "../../lib/actor/broker.ts";
 import { send } from "../../lib/actor/contract.ts";
@@ -60,8 +60,8 @@ export const startControl = async (options: ControlOptions): Promise<Control> =>
     allowPrivateSources: options.allowPrivateSources ?? ["127.0.0.0/8"],
   };
   const castis = { deadlineMs: 1_000, checkEveryMs: 2_000 };
-  await startChannelSupervisors({ broker, db, placement, clock: systemClock, log, castis });
-  await startChannels({ config, broker, db, events, placement, directory, clock: systemClock, log });
+  const deps = { config, broker, db, events, placement, directory, clock: systemClock, log, castis };
+  for (const schema of [channelSupervisorService(deps), ...channelServices(deps)]) broker.createService(schema);
   await broker.start();
   await placement.start();
   await events.start();

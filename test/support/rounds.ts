@@ -82,7 +82,7 @@ const oneRound = async (cluster: Cluster, db: pg.Client, channelId: number, kill
 
 /** `count` rounds; fails when one write or command of an old epoch was accepted. */
 export const failoverRounds = async (t: Cleaner, { count, seed }: { count: number; seed: number }): Promise<void> => {
-  const cluster = await startCluster(t, { controls: 3 });
+  const cluster = await startCluster(t, { controls: Array(3).fill("control") });
   const db = await openDb(t, cluster.databaseUrl);
   await keepHistory(db);
   const ids = await streamerIds(cluster.api, 2);

@@ -1,5 +1,5 @@
 import { defaultOf } from "../../lib/config/help.ts";
-import { ROLE_DOCS, ROLES, VARIABLES } from "../../lib/config/variables.ts";
+import { CONTROL_ACTORS, ROLE_DOCS, ROLES, VARIABLES } from "../../lib/config/variables.ts";
 import { code, page, table } from "./markdown.ts";
 
 const shownDefault = (variable: (typeof VARIABLES)[keyof typeof VARIABLES]): string =>
@@ -17,6 +17,8 @@ export const configurationPage = (): string =>
       ["role", "what it does"],
       ROLES.map((role) => [code(role), ROLE_DOCS[role]]),
     ),
+    `The actors of \`control\` (${CONTROL_ACTORS.map(code).join(", ")}) may each be a process of their own: ` +
+      "`ROLES` takes their names too.",
     "## Variables",
     table(
       ["variable", "what it is", "default", "takes", "roles"],
