@@ -2,7 +2,7 @@
  * The composition root: starts what ROLES names, in order, and stops it in reverse.
  *
  * Start: database → broker → listeners and actors → demo → words on the screen. Stop (SIGTERM, SIGINT): /readyz says
- * 503 → keyed actors are handed over → listeners let requests in flight end → broker → pools → embedded PostgreSQL.
+ * 503 → requests in flight end, no more are taken → keyed actors are handed over → broker → pools → embedded PostgreSQL.
  */
 import { mkdir, rename, writeFile } from "node:fs/promises";
 import type { ServerResponse } from "node:http";
@@ -56,6 +56,12 @@ class Process {
   /** Stops run in the reverse order of their adding. */
   onStop(what: string, stop: () => Promise<void>): void {
     this.#stops.push({ what, stop });
+  }
+
+  /** Puts a stop before all that were added so far. */
+  stopFirst(what: string): void {
+    const at = this.#stops.findIndex((stop) => stop.what === what);
+    if (at >= 0) this.#stops.push(...this.#stops.splice(at, 1));
   }
 
   started(): void {
@@ -283,6 +289,8 @@ const start = async (self: Process): Promise<void> => {
   // After all services are there, so that one announcement carries them.
   await joinBus(self, () => streamers?.join());
   await control?.join();
+  // A request needs the owners of its keys: once they are handed over, this process has none that could finish it.
+  self.stopFirst("gateway");
   await openEdge(self, edgePort, endpoints);
   self.started();
   await keepEndpoints(self, endpoints);

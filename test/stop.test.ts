@@ -1,0 +1,35 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { castisStandIn } from "./castis/stand-in.ts";
+import { apiOf, startNode } from "./support/platform.ts";
+
+/** Less than the grace of requests in flight, and more than a stop without any takes. */
+const SLOW_MS = 3_000;
+const STOP_MAX_MS = 10_000;
+
+test("after SIGTERM a request in flight gets its answer, a later one does not hang, and the process ends soon", async (t) => {
+  const castis = await castisStandIn(t);
+  const node = await startNode(t);
+  const api = apiOf(node.endpoints.gateway ?? "");
+  const made = await api.call<{ data: { id: number } }>("POST", "/streamers", { name: "C", baseUrl: castis.baseUrl });
+  const channel = (name: string) => ({
+    name,
+    sourceType: "udp",
+    ingestConfig: {},
+    origins: [{ streamerId: made.body.data.id, ingestUrl: "udp://239.0.0.1:5000" }],
+  });
+  castis.fail({ method: "POST", how: { slowMs: SLOW_MS } });
+  const slow = api.call("POST", "/channels", channel("Slow"));
+  await castis.until(() => castis.count("POST") === 1);
+  const stoppedAt = performance.now();
+  const stopped = node.stop();
+  await fetch(`${node.endpoints.streamers[0]}/readyz`).then(({ status }) => assert.equal(status, 503));
+  // Finished or refused with its connection; what a process takes and can't finish would hold it up.
+  const late = api.call("POST", "/channels", channel("Late")).catch(() => undefined);
+  assert.equal((await slow).status, 201);
+  await late;
+  assert.equal(await stopped, 0, node.output().slice(-2_000));
+  const tookMs = performance.now() - stoppedAt;
+  assert.ok(tookMs < STOP_MAX_MS, `${Math.round(tookMs)} ms`);
+  assert.ok(castis.streams.has("slow.stream"));
+});
