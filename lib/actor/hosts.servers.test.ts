@@ -192,3 +192,17 @@ test("an ask while the bus is away is BUS_DOWN at once, and works again when it 
     ),
   );
 });
+
+test("a node whose bus hangs ends all the same", { skip }, async (t) => {
+  const proxy = await proxyTo(t, NATS_URL);
+  const broker = makeBroker({
+    config: { nodeId: "leaving", namespace: randomUUID(), natsUrl: proxy.url },
+    log: quietLog,
+  });
+  await broker.start();
+  proxy.freeze();
+  const startedAt = performance.now();
+  await broker.stop();
+  const tookMs = performance.now() - startedAt;
+  assert.ok(tookMs < 3_000, `it took ${Math.round(tookMs)} ms`);
+});

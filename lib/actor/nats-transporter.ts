@@ -1,5 +1,8 @@
+import { setTimeout as pause } from "node:timers/promises";
 import { Transporters } from "moleculer";
 import { Events, type NatsConnection } from "nats";
+
+const GOODBYE_MS = 1_000; // a server that is there takes what is left within milliseconds
 
 interface Peer {
   readonly id: string;
@@ -19,6 +22,7 @@ interface NatsBase {
     };
   };
   connect(): Promise<unknown>;
+  disconnect(): Promise<void> | undefined;
   onConnected(wasReconnect?: boolean): Promise<unknown>;
 }
 const Base = Transporters.NATS as unknown as new (options: object) => NatsBase;
@@ -33,6 +37,15 @@ export class NatsTransporter extends Base {
     const connected = await super.connect();
     if (this.client) void this.#follow(this.client);
     return connected;
+  }
+
+  /** A server that has frozen takes no goodbye: whoever ends must not wait for it. */
+  override async disconnect(): Promise<void> {
+    const { client } = this;
+    if (!client) return;
+    await Promise.race([client.flush().catch(() => {}), pause(GOODBYE_MS, undefined, { ref: false })]);
+    await client.close();
+    this.client = null;
   }
 
   async #follow(client: NatsConnection): Promise<void> {

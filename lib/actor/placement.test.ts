@@ -2,6 +2,8 @@ import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { describe, test } from "node:test";
 import { testDatabase } from "../../test/support/database.ts";
+import { proxyTo } from "../../test/support/proxy.ts";
+import { openDatabase } from "../db/database.ts";
 import { Directory } from "./directory.ts";
 import { KIND, startHost, until, unwant, want } from "./hosts.fixture.ts";
 import { Lease } from "./lease.ts";
@@ -143,6 +145,23 @@ describe("placement", () => {
     }
     const { rows } = await db.query("select node_id from actor_node");
     assert.deepEqual(rows, [{ node_id: staying.broker.nodeID }]);
+  });
+
+  test("a node that drains waits for a database that hangs no longer than for its lease", async (t) => {
+    const db = await testDatabase(t);
+    const proxy = await proxyTo(t, db.url);
+    const away = openDatabase({ url: proxy.url, applicationName: "drains" });
+    t.after(() => away.close());
+    const { placement, made } = await startHost(t, { ...db, ...away }, { ttlMs: 2_000 });
+    await want(db, "a");
+    await until("an actor", () => made[0]?.events.includes("start"));
+    proxy.freeze();
+    const startedAt = performance.now();
+    await placement.drain();
+    const tookMs = performance.now() - startedAt;
+    proxy.cut();
+    assert.ok(tookMs < 2_000 + 3_000 + 1_000, `it took ${Math.round(tookMs)} ms`);
+    assert.ok(made[0]?.events.some((event) => event.startsWith("stop")));
   });
 
   test("a node that drains claims nothing more", async (t) => {

@@ -1,3 +1,4 @@
+import { setTimeout as wait } from "node:timers/promises";
 import type { ServiceBroker } from "moleculer";
 import { codeOf, fail } from "../../contracts/errors.ts";
 import type { Database } from "../db/database.ts";
@@ -51,6 +52,7 @@ const POLL_MS = 500;
 const DEAD_AFTER_MS = 1_000;
 const REJOIN_DELAY_MIN_MS = 200;
 const REJOIN_DELAY_MAX_MS = 1_000;
+const GOODBYE_MS = 3_000; // a database that is there is told in milliseconds; one that is not learns it from the lease
 
 const nameOf = ({ kind, key }: Pick<Claim, "kind" | "key">): string => `${kind}/${key}`;
 
@@ -96,6 +98,7 @@ export class Placement {
   #again = false;
   #rejoining: Promise<void> = Promise.resolve();
   #drained: Promise<void> | undefined;
+  #tellLost: () => void = () => {};
 
   constructor(options: PlacementOptions) {
     this.#options = { capacity: CAPACITY, ttlMs: TTL_MS, pollMs: POLL_MS, ...options };
@@ -139,19 +142,22 @@ export class Placement {
   }
 
   async #drain(): Promise<void> {
-    const held = this.check();
+    const lease = this.check() ? this.#lease : undefined;
     this.#enter("draining");
     clearInterval(this.#timer);
-    await this.#rejoining;
-    await this.#polling;
-    const { db } = this.#options;
-    const lease = this.#lease;
-    if (held && lease) {
-      await markDraining(db, lease.incarnation).catch(() => {});
-      const giveBack = (owned: Claim) => this.#giveBack(lease, owned);
-      await Promise.allSettled(this.#holdersNow().map((holder) => holder.handOver(giveBack)));
-    }
+    // With the lease all keys are gone: who leaves waits no longer than that for a database that does not answer.
+    const lost = new Promise<void>((resolve) => {
+      this.#tellLost = resolve;
+    });
+    if (lease) await Promise.race([this.#handOver(lease), lost]);
     await this.stop();
+  }
+
+  async #handOver(lease: Lease): Promise<void> {
+    await this.#polling;
+    await markDraining(this.#options.db, lease.incarnation).catch(() => {});
+    const giveBack = (owned: Claim) => this.#giveBack(lease, owned);
+    await Promise.allSettled(this.#holdersNow().map((holder) => holder.handOver(giveBack)));
   }
 
   /** Gives the lease back without handing over; actors are killed. */
@@ -161,9 +167,8 @@ export class Placement {
     clearInterval(this.#timer);
     await Promise.all(this.#holdersNow().map((holder) => holder.kill()));
     this.#forgetAll();
-    await this.#lease?.close();
-    await this.#rejoining;
-    await this.#polling;
+    const goodbye = Promise.all([this.#lease?.close(), this.#rejoining, this.#polling]);
+    await Promise.race([goodbye, wait(GOODBYE_MS, undefined, { ref: false })]);
   }
 
   #enter(next: State): void {
@@ -203,6 +208,7 @@ export class Placement {
     this.#options.log.warn({ reason, keyCount: this.#owned.size }, `lease lost: ${reason}`);
     this.#forgetAll();
     clearInterval(this.#timer);
+    this.#tellLost();
     if (this.#state !== "held") return;
     this.#enter("lost");
     this.#rejoining = Promise.allSettled(killed).then(() => this.#rejoin());
@@ -291,7 +297,7 @@ export class Placement {
   async #giveBack(lease: Lease, owned: Claim): Promise<void> {
     this.#owned.delete(nameOf(owned));
     keysOwned.set(this.#owned.size);
-    await release(this.#options.db, lease.incarnation, owned);
+    if (lease.check()) await release(this.#options.db, lease.incarnation, owned);
   }
 
   #forgetAll(): void {

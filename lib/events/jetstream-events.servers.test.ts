@@ -133,6 +133,19 @@ test("facts wait in the outbox while NATS is away", { skip }, async (t) => {
   assert.deepEqual([...new Set(seen.of("k"))], [0, 1, 2, 3]);
 });
 
+test("a NATS that hangs holds nobody up who ends", { skip }, async (t) => {
+  const [db, { prefix }] = [await testDatabase(t), await freshNats(t)];
+  const proxy = await proxyTo(t, NATS_URL);
+  const bus = jetStreamEvents({ db, natsUrl: proxy.url, prefix, log: quietLog, policy: QUICK });
+  await bus.subscribe("reader", [happened], async () => {});
+  await bus.start();
+  proxy.freeze();
+  const startedAt = performance.now();
+  await bus.stop();
+  const tookMs = performance.now() - startedAt;
+  assert.ok(tookMs < 8_000, `it took ${Math.round(tookMs)} ms`);
+});
+
 test("a NATS that has lost its streams loses no fact", { skip }, async (t) => {
   const [db, { prefix, manager, streams }] = [await testDatabase(t), await freshNats(t)];
   const seen = await listening(t, db, prefix);

@@ -40,6 +40,7 @@ const ANSWER_TIMEOUT_MS = 5_000;
 const PUBLISH_TIMEOUT_MS = 2_000; // a request on a connection that broke is noticed by this only
 const REPLAY_MINUTES = 60;
 const STOP_DEADLINE_MS = 10_000;
+const GOODBYE_MS = 1_000; // a server that is there takes what is left within milliseconds
 const LEFT_POLL_MS = 50;
 const LANES = [...Array(LANE_COUNT).keys()];
 
@@ -104,7 +105,8 @@ class JetStreamEvents implements EventBus {
     await Promise.race([Promise.all([this.#wake.stop(), this.#relay.stop(), handlers]), deadline]);
     const connection = await this.#connecting?.catch(() => undefined);
     // What was acknowledged must reach the server; one that is away must not keep us here.
-    await Promise.race([connection?.flush().catch(() => {}), deadline]);
+    const goodbye = new Promise((resolve) => setTimeout(resolve, GOODBYE_MS).unref());
+    await Promise.race([connection?.flush().catch(() => {}), goodbye]);
     await connection?.close();
   }
 

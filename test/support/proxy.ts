@@ -6,6 +6,8 @@ export interface CuttableProxy {
   readonly url: string;
   /** Breaks every connection and refuses new ones until `mend`. */
   cut(): void;
+  /** Takes connections and bytes, and answers nothing any more: a server that hangs. */
+  freeze(): void;
   mend(): void;
 }
 
@@ -20,9 +22,11 @@ export const proxyTo = async (t: Cleaner, target: string): Promise<CuttableProxy
   const address = socketDir === null ? { host: to.hostname, port } : { path: `${socketDir}/.s.PGSQL.${port}` };
   const sockets = new Set<Socket>();
   let open = true;
-  const server = createServer((down) => {
+  let frozen = false;
+  // A server that hangs does not answer a goodbye either.
+  const server = createServer({ allowHalfOpen: true }, (down) => {
     if (!open) return void down.destroy();
-    const up = connect(address);
+    const up = connect({ ...address, allowHalfOpen: true });
     for (const socket of [down, up]) {
       sockets.add(socket);
       socket.on("error", () => {});
@@ -32,8 +36,13 @@ export const proxyTo = async (t: Cleaner, target: string): Promise<CuttableProxy
         up.destroy();
       });
     }
-    down.pipe(up);
-    up.pipe(down);
+    for (const [from, to] of [
+      [down, up],
+      [up, down],
+    ] as const) {
+      from.on("data", (bytes) => frozen || to.write(bytes));
+      from.on("end", () => frozen || to.end());
+    }
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const drop = () => {
@@ -53,8 +62,12 @@ export const proxyTo = async (t: Cleaner, target: string): Promise<CuttableProxy
       open = false;
       drop();
     },
+    freeze() {
+      frozen = true;
+    },
     mend() {
       open = true;
+      frozen = false;
     },
   };
 };
