@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { before, describe, test } from "node:test";
+import pg from "pg";
 import { newTenant, type Tenant } from "../../test/support/control.ts";
 import { type TestDatabase, testDatabase } from "../../test/support/database.ts";
+import { historyOf, keepHistory, staleWrites } from "../../test/support/history.ts";
 import * as store from "./channel-supervisor.store.ts";
 import { type Observed, unknownOrigin } from "./origin-state.ts";
 
@@ -80,6 +82,25 @@ describe("the supervisor's store", () => {
     await run((tx) => store.writeResidual(tx, fence(channelId, 7), { anchorEpoch: 1, residualMs: 99 }));
     assert.deepEqual((await run((tx) => store.claimRuntime(tx, fence(channelId, 8))))?.anchor, ANCHOR);
     assert.deepEqual(await run((tx) => store.writeAnchor(tx, fence(channelId, 8), moved)), moved);
+  });
+
+  test("the history of failover rounds would show a write of an old epoch that no fence refused", async (t) => {
+    const { channelId } = await channel();
+    const owner = new pg.Client({ connectionString: db.ownerUrl });
+    await owner.connect();
+    t.after(() => owner.end());
+    await keepHistory(owner);
+    await run((tx) => store.claimRuntime(tx, fence(channelId, 8)));
+    await run((tx) => {
+      const unfenced: typeof tx = {
+        query: (text, values) => tx.query(text.replace("and lease_epoch = $2", ""), values),
+      };
+      return store.writeObserved(unfenced, fence(channelId, 7), observed(1));
+    });
+    assert.deepEqual(
+      staleWrites(await historyOf(owner)).map(({ leaseEpoch }) => leaseEpoch),
+      [7],
+    );
   });
 
   test("an anchor is set once per anchor epoch: who comes second reads the first one's", async () => {

@@ -91,8 +91,10 @@ export const claimRuntime = async (tx: Tx, fence: Fence): Promise<Claimed | unde
 
 /** False when a newer owner has raised the fence: nothing was written. */
 export const writeObserved = async (tx: Tx, fence: Fence, observed: Observed): Promise<boolean> => {
+  // The epoch is set although it is equal already: so whoever follows the table sees whose write it was.
   const { rowCount } = await tx.query(
-    "update channel_runtime set observed = $3, updated_at = now() where channel_id = $1 and lease_epoch = $2",
+    `update channel_runtime set observed = $3, lease_epoch = $2, updated_at = now()
+     where channel_id = $1 and lease_epoch = $2`,
     [fence.channelId, fence.leaseEpoch, JSON.stringify(observed)],
   );
   return rowCount === 1;

@@ -5,7 +5,7 @@ import { type Cluster, missingServers, realDatabase, startCluster } from "../sup
 import { listedNumbers } from "../support/frames.ts";
 import { createChannel, type Node, playbackOf, streamerIds, until, untilPlayable } from "../support/platform.ts";
 import { proxyTo } from "../support/proxy.ts";
-import { type Owner, openDb, ownerOf, untilNewOwner } from "../support/rounds.ts";
+import { OWNERLESS_MS_MAX, type Owner, openDb, ownerOf, untilNewOwner } from "../support/rounds.ts";
 import { liveSource } from "../support/source.ts";
 
 const skip = (await missingServers()) ?? (chromiumPath ? false : "skipped: needs Chromium");
@@ -85,7 +85,9 @@ test("a killed control node's channels get a new owner while streams run on", { 
   const killedAt = performance.now();
   ownerNode(cluster, before).kill("SIGKILL");
   const after = await untilNewOwner(db, channel.id, before);
-  t.diagnostic(`new owner after ${Math.round(performance.now() - killedAt)} ms`);
+  const ownerlessMs = Math.round(performance.now() - killedAt);
+  t.diagnostic(`new owner after ${ownerlessMs} ms`);
+  assert.ok(ownerlessMs < OWNERLESS_MS_MAX.kill, `${ownerlessMs} ms without an owner`);
   assert.notEqual(after.nodeId, before.nodeId);
   await until("segments to go on", async () => ((await lastSegment()) > segment + 1 ? true : undefined));
 });
@@ -100,7 +102,9 @@ test("a frozen owner is replaced, and nothing that it does when it wakes is acce
   const frozenAt = performance.now();
   sleeper.kill("SIGSTOP");
   const after = await untilNewOwner(db, channel.id, before);
-  t.diagnostic(`new owner after ${Math.round(performance.now() - frozenAt)} ms of a 6 s lease`);
+  const ownerlessMs = Math.round(performance.now() - frozenAt);
+  t.diagnostic(`new owner after ${ownerlessMs} ms of a 6 s lease`);
+  assert.ok(ownerlessMs < OWNERLESS_MS_MAX.freeze, `${ownerlessMs} ms without an owner`);
   await new Promise((resolve) => setTimeout(resolve, Math.max(0, 12_000 - (performance.now() - frozenAt))));
   sleeper.kill("SIGCONT");
   await until("the sleeper to be a peer again", async () => {

@@ -39,6 +39,8 @@ export const untilNewOwner = (db: pg.Client, channelId: number, before: Owner): 
   });
 
 const FROZEN_MS = 12_000;
+/** Longest time without an owner: a crash is seen by its dropped session, a freeze when its lease of 6 s has ended. */
+export const OWNERLESS_MS_MAX = { kill: 2_000, freeze: 6_000 + 1_000 };
 
 const freeze = async (node: Node, awaitOwner: () => Promise<Owner>): Promise<void> => {
   const frozenAt = performance.now();
@@ -97,6 +99,7 @@ export const failoverRounds = async (t: Cleaner, { count, seed }: { count: numbe
     const kill = next() < 0.5;
     const tookMs = await oneRound(cluster, db, id, kill);
     t.diagnostic(`round ${round + 1}: ${kill ? "kill -9" : "SIGSTOP"}, new owner after ${Math.round(tookMs)} ms`);
+    assert.ok(tookMs < OWNERLESS_MS_MAX[kill ? "kill" : "freeze"], `round ${round + 1} took ${Math.round(tookMs)} ms`);
   }
   const history = await historyOf(db);
   assert.ok(history.length >= count, `${history.length} accepted writes`);
