@@ -8,7 +8,7 @@ import { isOlder, type Position } from "./position.ts";
 /** How long a playlist that goes nowhere is kept up against older ones: then an origin that began anew is believed. */
 const HELD_SEGMENTS = 6;
 const PLAYLISTS_MAX = 50_000;
-const STREAMS_MAX = 20_000;
+const RENDITIONS_MAX = 50_000;
 /** Where only DASH is played, no playlist tells the numbers: segments so far behind the newest count as live. */
 const LIVE_SEGMENTS = 5;
 
@@ -44,25 +44,28 @@ interface Window {
   readonly listed: boolean;
 }
 
-/** Per stream, the numbers that a viewer may rightly ask for. */
+/**
+ * Per rendition, the numbers that a viewer may rightly ask for. Not per stream: a segment that is waited for costs its
+ * origins a request every 200 ms, and names of renditions that don't exist are anybody's to make up.
+ */
 export class LiveWindows {
-  readonly #windows = new LRUCache<string, Window>({ max: STREAMS_MAX });
+  readonly #windows = new LRUCache<string, Window>({ max: RENDITIONS_MAX });
 
-  listed(stream: string, position: Position | undefined): void {
+  listed(rendition: string, position: Position | undefined): void {
     if (position?.kind !== "media") return;
-    const before = this.#windows.get(stream);
-    this.#windows.set(stream, {
+    const before = this.#windows.get(rendition);
+    this.#windows.set(rendition, {
       first: position.mediaSequence,
       last: Math.max(position.lastNumber, before?.last ?? 0),
       listed: true,
     });
   }
 
-  delivered(stream: string, segmentNumber: number): void {
-    const before = this.#windows.get(stream);
+  delivered(rendition: string, segmentNumber: number): void {
+    const before = this.#windows.get(rendition);
     if (before && segmentNumber <= before.last) return;
     const listed = before?.listed ?? false;
-    this.#windows.set(stream, {
+    this.#windows.set(rendition, {
       first: before && listed ? before.first : segmentNumber - LIVE_SEGMENTS,
       last: segmentNumber,
       listed,
@@ -73,8 +76,8 @@ export class LiveWindows {
    * True for a segment that is listed or comes next: another origin may have it in a moment, so it is waited for. A 404
    * would be final for players.
    */
-  isLive(stream: string, segmentNumber: number): boolean {
-    const window = this.#windows.get(stream);
+  isLive(rendition: string, segmentNumber: number): boolean {
+    const window = this.#windows.get(rendition);
     return window !== undefined && segmentNumber >= window.first && segmentNumber <= window.last + 1;
   }
 }

@@ -309,6 +309,15 @@ describe("a segment", () => {
     edge.pass(0);
   });
 
+  test("of a rendition that does not exist is a 404 at once, however live its number is", async (t) => {
+    const { first, second, at } = await scene(t);
+    await get(at(MEDIA));
+    assert.equal((await get(at(segment(10)))).status, 200);
+    const path = `${FOLDER}/v9/11.m4s`;
+    assert.equal((await get(at(path))).status, 404);
+    assert.deepEqual([first.countOf(path), second.countOf(path)], [1, 1]);
+  });
+
   test("that was missing a moment ago is asked for again once it is listed", async (t) => {
     const { first, second, edge, at } = await scene(t);
     await get(at(MEDIA));

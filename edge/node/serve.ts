@@ -204,13 +204,14 @@ export class Server {
     const isOwn = family.kind === "castellan";
     const segmentNumber = isOwn ? segmentNumberOf(path) : undefined;
     const passedOn = isOwn ? ownQueryOf(path, query) : query;
+    const rendition = `${channel.key}/${path.slice(0, path.lastIndexOf("/") + 1)}`;
     return {
       ...{ path, family, segmentNumber, query: passedOn },
       key: `${channel.key}/${family.id}/${path}${passedOn === undefined ? "" : `?${passedOn}`}`,
-      stream: channel.key,
+      rendition,
       kind: kindOf(path, passedOn),
       segmentMs: channel.segmentMs,
-      live: segmentNumber !== undefined && this.#deps.windows.isLive(channel.key, segmentNumber),
+      live: segmentNumber !== undefined && this.#deps.windows.isLive(rendition, segmentNumber),
     };
   }
 

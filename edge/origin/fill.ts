@@ -264,15 +264,15 @@ export class Fill {
   }
 
   #shown(position: Position | undefined): void {
-    const { key, stream, segmentMs, family } = this.task;
+    const { key, rendition, segmentMs, family } = this.task;
     this.#deps.floors.shown(key, position, { nowMs: this.#deps.nowMs(), segmentMs });
-    if (family.kind === "castellan") this.#deps.windows.listed(stream, position);
+    if (family.kind === "castellan") this.#deps.windows.listed(rendition, position);
   }
 
   #keep({ origin, answer, body, head }: Taken): void {
     const { cache, nowMs, windows } = this.#deps;
-    const { key, segmentNumber, stream } = this.task;
-    if (segmentNumber !== undefined) windows.delivered(stream, segmentNumber);
+    const { key, segmentNumber, rendition } = this.task;
+    if (segmentNumber !== undefined) windows.delivered(rendition, segmentNumber);
     const { lifetime, ageMs } = this.#lifetimeOf(answer.headers);
     // RFC 9112 §8: a body that ended with its connection may have been cut.
     if (!lifetime.storable || !answer.framed) return;

@@ -13,8 +13,8 @@ import type { Upstream } from "./upstream.ts";
 
 export interface FillTask {
   readonly key: string;
-  /** Key of the stream that the object belongs to. */
-  readonly stream: string;
+  /** Key of the rendition that the object belongs to. */
+  readonly rendition: string;
   /** Below the stream's folder. */
   readonly path: string;
   /** Sent on, and part of the key; undefined where origins take none. */
