@@ -2,7 +2,7 @@
  * The composition root: starts what ROLES names, in order, and stops it in reverse.
  *
  * Start: database → broker → listeners and actors → demo → words on the screen. Stop (SIGTERM, SIGINT): /readyz says
- * 503 → requests in flight end, no more are taken → keyed actors are handed over → broker → pools → embedded PostgreSQL.
+ * 503 → requests in flight end, none are taken → keyed actors are handed over → broker → pools → embedded PostgreSQL.
  */
 import { mkdir, rename, writeFile } from "node:fs/promises";
 import type { ServerResponse } from "node:http";
