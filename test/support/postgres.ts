@@ -1,5 +1,5 @@
 /** The PostgreSQL server that tests use: TEST_DATABASE_URL, or the built-in one in a temporary folder. */
-import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { existsSync, lstatSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { quietLog } from "../../lib/log/log.ts";
@@ -33,12 +33,13 @@ export async function startTestServer(): Promise<TestServer> {
   };
 }
 
-/** Of runs that were killed: their servers live on. */
+/** Of this user's runs that were killed: their servers live on. */
 async function removeLeftServers(): Promise<void> {
   for (const name of readdirSync(tmpdir())) {
     const pid = Number(name.startsWith(FOLDER) ? name.slice(FOLDER.length).split("-")[0] : Number.NaN);
     if (!Number.isInteger(pid) || isAlive(pid)) continue;
     const dir = join(tmpdir(), name);
+    if (lstatSync(dir, { throwIfNoEntry: false })?.uid !== process.getuid?.()) continue;
     if (existsSync(join(dir, "postgres"))) await endLeftServer(dir);
     rmSync(dir, { recursive: true, force: true });
   }
