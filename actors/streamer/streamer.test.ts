@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { readFile, writeFile } from "node:fs/promises";
+import path from "node:path";
 import { test } from "node:test";
 import { restartStream, setAnchor, stopStream } from "../../contracts/streamer.ts";
 import { sendTo } from "../../lib/actor/contract.ts";
@@ -61,6 +63,38 @@ test("a command with a lower epoch is refused, whatever it is, also after a rest
   const third = await world(t, { dataDir });
   // The epoch of a stream that is gone is remembered too.
   await assert.rejects(third.start({ url: UDP }, { leaseEpoch: 7 }), { code: "STALE_EPOCH" });
+});
+
+test("an epoch that has been heard is remembered even where its command failed", async (t) => {
+  const dataDir = await tempDir(t);
+  const first = await world(t, { dataDir });
+  await assert.rejects(first.start({ url: "pl:///nothing" }, { leaseEpoch: 9 }), { code: "PLAYLIST_NOT_FOUND" });
+  await first.stop();
+  const second = await world(t, { dataDir });
+  await assert.rejects(second.start({ url: UDP }, { leaseEpoch: 8 }), { code: "STALE_EPOCH" });
+});
+
+test("epochs of streams that are gone are bounded in number, however long others have run", async (t) => {
+  const dataDir = await tempDir(t);
+  const first = await world(t, { dataDir });
+  await first.start({ url: UDP }, { leaseEpoch: 1 });
+  await first.stop();
+  const file = path.join(dataDir, "run/streamer-0.json");
+  const kept = JSON.parse(await readFile(file, "utf8"));
+  const gone = Array.from({ length: 9_999 }, (_, index) => [`default/gone${index}.stream`, 1]);
+  await writeFile(file, JSON.stringify({ ...kept, leaseEpochs: [...kept.leaseEpochs, ...gone] }));
+  const second = await world(t, { dataDir });
+  const last = { ...REF, streamId: "last.stream", leaseEpoch: 2 };
+  await sendTo(second.broker, "node-1", stopStream, last, META);
+  const { leaseEpochs } = JSON.parse(await readFile(file, "utf8"));
+  assert.equal(leaseEpochs.length, 10_000);
+  assert.deepEqual(
+    [leaseEpochs[0], leaseEpochs.at(-1)],
+    [
+      ["default/test.stream", 1],
+      ["default/last.stream", 2],
+    ],
+  );
 });
 
 test("a restarted node takes up what it was told, with the anchor that it had, without bus or database", async (t) => {

@@ -91,7 +91,7 @@ export class Streamer {
   start(input: Ordered<{ spec: StreamSpec }>): Promise<{ state: Stream["state"]; changed: boolean }> {
     return this.#command(input.spec, async () => {
       const { spec, leaseEpoch } = input;
-      this.#admit(spec, leaseEpoch);
+      await this.#admit(spec, leaseEpoch);
       parsePayload(spec.payload);
       const running = this.#streams.get(keyOf(spec));
       if (running && running.posted === null && sameSpec(running.spec, spec)) {
@@ -113,7 +113,7 @@ export class Streamer {
   /** A stream of the castis API: STREAM_EXISTS when there is one of that name, however equal. It runs until deleted. */
   post(spec: StreamSpec, posted: Record<string, unknown>, leaseEpoch: number | null): Promise<void> {
     return this.#command(spec, async () => {
-      if (leaseEpoch !== null) this.#admit(spec, leaseEpoch);
+      if (leaseEpoch !== null) await this.#admit(spec, leaseEpoch);
       parsePayload(spec.payload);
       if (this.#streams.has(keyOf(spec))) fail("STREAM_EXISTS", { streamId: spec.streamId });
       this.#checkRoom();
@@ -125,7 +125,7 @@ export class Streamer {
 
   stop(input: Ordered<StreamRef>): Promise<{ stopped: boolean }> {
     return this.#command(input, async () => {
-      this.#admit(input, input.leaseEpoch);
+      await this.#admit(input, input.leaseEpoch);
       const running = this.#streams.get(keyOf(input));
       await this.#drop(running);
       await this.#keep();
@@ -149,7 +149,7 @@ export class Streamer {
 
   restart(input: Ordered<StreamRef>): Promise<{ state: Stream["state"] }> {
     return this.#command(input, async () => {
-      this.#admit(input, input.leaseEpoch);
+      await this.#admit(input, input.leaseEpoch);
       const stream = this.#known(input);
       stream.leaseEpoch = input.leaseEpoch;
       stream.restart();
@@ -160,7 +160,7 @@ export class Streamer {
 
   setAnchor(input: Ordered<StreamRef & { anchor: Anchor }>): Promise<{ anchorEpoch: number }> {
     return this.#command(input, async () => {
-      this.#admit(input, input.leaseEpoch);
+      await this.#admit(input, input.leaseEpoch);
       const stream = this.#known(input);
       stream.leaseEpoch = input.leaseEpoch;
       stream.setAnchor(input.anchor);
@@ -192,8 +192,8 @@ export class Streamer {
     if (this.#streams.size >= streamsMax) fail("STREAMER_FULL", { streamsMax });
   }
 
-  /** Refuses who has been superseded; from now on nobody with a lower epoch is obeyed. */
-  #admit(ref: StreamRef, leaseEpoch: number): void {
+  /** Refuses who has been superseded; from now on nobody with a lower epoch is obeyed, even if this command fails. */
+  async #admit(ref: StreamRef, leaseEpoch: number): Promise<void> {
     const key = keyOf(ref);
     const highestEpoch = this.#leaseEpochs.get(key) ?? 0;
     if (leaseEpoch < highestEpoch) fail("STALE_EPOCH", { leaseEpoch, highestEpoch });
@@ -203,8 +203,8 @@ export class Streamer {
     for (const [oldest] of this.#leaseEpochs) {
       if (this.#leaseEpochs.size <= EPOCHS_MAX) break;
       if (!this.#streams.has(oldest)) this.#leaseEpochs.delete(oldest);
-      else break;
     }
+    if (leaseEpoch > highestEpoch) await this.#keep();
   }
 
   #run(kept: KeptStream): Stream {
