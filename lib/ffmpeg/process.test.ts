@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { type TestContext, test } from "node:test";
 import { quietLog } from "../log/log.ts";
+import { isAlive } from "../postgres/processes.ts";
 import { type Ffmpeg, findFfmpeg } from "./binary.ts";
 import { PidFiles } from "./pid-files.ts";
 import { FfmpegProcess, runFfmpeg } from "./process.ts";
@@ -22,16 +23,9 @@ const tempDir = async (t: TestContext): Promise<string> => {
   t.after(() => rm(dir, { recursive: true, force: true }));
   return dir;
 };
-const alive = (pid: number): boolean => {
-  try {
-    return process.kill(pid, 0);
-  } catch {
-    return false;
-  }
-};
 const gone = async (pid: number): Promise<void> => {
   const endsAt = Date.now() + 20_000;
-  while (alive(pid)) {
+  while (isAlive(pid)) {
     assert.ok(Date.now() < endsAt, `process ${pid} is still there`);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
@@ -45,7 +39,7 @@ test("a child that does not hear SIGTERM is killed a second later", async (t) =>
     const started: FfmpegProcess = new FfmpegProcess({ ...options, log: quietLog, onLine: () => resolve(started) });
   });
   assert.equal((await child.stop()).signal, "SIGKILL");
-  assert.equal(alive(child.pid ?? 0), false);
+  assert.equal(isAlive(child.pid ?? 0), false);
 });
 
 test("a failing ffmpeg rejects with its own words and no secret", async (t) => {
@@ -82,7 +76,7 @@ const killedParent = async (t: TestContext, used: Ffmpeg, dir: string): Promise<
   t.after(() => child.kill("SIGKILL"));
   const [line] = (await once(child.stdout, "data")) as [Buffer];
   const pid = Number(String(line));
-  assert.ok(alive(pid));
+  assert.ok(isAlive(pid));
   child.kill("SIGKILL");
   await once(child, "exit");
   return pid;
@@ -96,7 +90,7 @@ test("kill -9 of our process takes its ffmpeg along", async (t) => {
 test("where the kernel can't be told, the next start kills what was left behind, and nothing else", async (t) => {
   const dir = await tempDir(t);
   const pid = await killedParent(t, unlaunched, dir);
-  t.after(() => (alive(pid) ? void process.kill(pid, "SIGKILL") : undefined));
+  t.after(() => (isAlive(pid) ? void process.kill(pid, "SIGKILL") : undefined));
   const pidFiles = new PidFiles(dir);
   pidFiles.add(process.pid, ["another", "command"]);
   assert.deepEqual(await pidFiles.reap(), [pid]);
