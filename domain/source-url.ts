@@ -164,8 +164,7 @@ const parseRtmp = (text: string): ParsedSource => {
 
 /**
  * Reads a source URL. With `sourceType` the scheme must be one of that type (`mismatch` tells such a case from a URL
- * that
- * is refused for itself); without it, an http(s) URL is HLS when its path ends in `.m3u8`.
+ * that is refused for itself); without it, an http(s) URL is HLS when its path ends in `.m3u8`.
  */
 export const parseSource = (url: string, sourceType?: SourceKind): ParsedSource => {
   if (url.length > URL_LENGTH_MAX) return refused(`it is longer than ${URL_LENGTH_MAX} characters`);

@@ -1,7 +1,6 @@
 /**
  * Seals an answer that is kept for a repeat of its request (it may hold a secret that is shown once). The key comes
- * from
- * the caller's own API key, which is stored nowhere: what lies in the database opens for nobody but the caller.
+ * from the caller's own API key, which is stored nowhere: what lies in the database opens for nobody but the caller.
  */
 import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from "node:crypto";
 

@@ -1,8 +1,7 @@
 /**
  * A forward proxy on the loopback interface that ffmpeg's HTTP and TLS connections are led through: it looks at every
  * address that they go to. A check of the URL alone would not see where redirects, names that change their address, and
- * the
- * URIs inside a playlist lead.
+ * the URIs inside a playlist lead.
  */
 import { createServer, type IncomingMessage, request as outgoing, type Server, type ServerResponse } from "node:http";
 import { type AddressInfo, connect } from "node:net";

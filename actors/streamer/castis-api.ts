@@ -1,7 +1,7 @@
 /**
  * The castis API on a streamer's own listener: `POST|GET|DELETE /api/streams/:streamId` (playback document), so that
- * one
- * Castellan can drive another. The tenant is that of the credential. A stream made this way runs until it is deleted.
+ * one Castellan can drive another. The tenant is that of the credential. A stream made this way runs until it is
+ * deleted.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { z } from "zod";

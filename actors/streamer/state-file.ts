@@ -1,7 +1,6 @@
 /**
  * What a streamer remembers over a restart: the streams that it was told to run, what it has learnt about their
- * sources,
- * and the highest lease epoch of every stream that it ever ran. One JSON file, replaced as a whole.
+ * sources, and the highest lease epoch of every stream that it ever ran. One JSON file, replaced as a whole.
  */
 import { mkdir, open, readFile, rename } from "node:fs/promises";
 import path from "node:path";

@@ -1,7 +1,6 @@
 /**
  * One streamer: the streams of one listener. It does what it was last told, by whoever holds the highest lease epoch,
- * and
- * remembers that on its own disk: it needs neither database nor bus to run on.
+ * and remembers that on its own disk: it needs neither database nor bus to run on.
  */
 import { Fault, fail } from "../../contracts/errors.ts";
 import type { Anchor, StreamReport, StreamSpec } from "../../contracts/streamer.ts";

@@ -1,7 +1,6 @@
 /**
  * From a source's timestamps to stream time: under the channel's anchor where the source fits it, under an anchor of
- * its
- * own where it does not and the channel's can't be moved. Pure: the owner brings the clock and the samples.
+ * its own where it does not and the channel's can't be moved. Pure: the owner brings the clock and the samples.
  *
  * States: waiting (for the first key frame) → settling (measuring how late frames arrive) → running;
  * settling → proposing (a first or a moved anchor is asked for) → running; settling, proposing → misplaced (key frames

@@ -102,8 +102,7 @@ const named = (rungs: readonly Omit<LadderRung, "name">[]): LadderRung[] => {
 
 /**
  * The rungs of a channel, largest first. `source` is null until it is known. An inline ladder wins over a profile; a
- * rung
- * that is larger than the source is cut down to it.
+ * rung that is larger than the source is cut down to it.
  */
 export const ladderFor = (choice: LadderChoice, source: Size | null, machine: Machine): LadderRung[] => {
   const size = source ?? UNKNOWN_SOURCE;

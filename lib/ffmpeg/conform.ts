@@ -1,7 +1,6 @@
 /**
  * Files of a loop are made alike once: one rate, one size, closed GOPs on the grid, uncompressed audio, a length of
- * whole
- * GOPs. They then follow each other, and themselves, without a seam, and any GOP can be the first.
+ * whole GOPs. They then follow each other, and themselves, without a seam, and any GOP can be the first.
  */
 import { AUDIO_SAMPLE_RATE } from "./encode.ts";
 import type { FrameRate } from "./source-info.ts";

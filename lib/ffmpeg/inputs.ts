@@ -10,10 +10,8 @@ const words = (text: string): string[] => text.split(" ");
 
 /**
  * Fast, clean start. Analysis always takes its whole time on MPEG-TS; without `nobuffer`, which would throw away what
- * it
- * read: the key frame in it is played at once, and the encoder catches up. A source whose size and rate are not known
- * is
- * looked at until a key frame must have come.
+ * it read: the key frame in it is played at once, and the encoder catches up. A source whose size and rate are not
+ * known is looked at until a key frame must have come.
  */
 const startOptions = (analysisMs: number): string[] =>
   words(`-fflags +discardcorrupt -probesize 5M -analyzeduration ${analysisMs * 1000}`);
@@ -73,8 +71,7 @@ const rtmpInput = ({ listen, secure, host, port, path }: RtmpSource, address: st
 
 /**
  * Input arguments of a source from the network. `address`: what the host resolved to when the private-address rule
- * looked
- * at it; SRT and RTMP connect to that very address, so that a name can't lead elsewhere a moment later.
+ * looked at it; SRT and RTMP connect to that very address, so that a name can't lead elsewhere a moment later.
  */
 export const networkInput = (
   source: UdpSource | HttpSource | SrtSource | RtmpSource,
