@@ -3,6 +3,7 @@
  * actor.
  */
 import { z } from "zod";
+import type { ErrorCode } from "./errors.ts";
 import { ChannelId, Instant, NextCursor, OriginId, Page, StreamerId, StreamId } from "./ids.ts";
 import { ask, fact } from "./kit.ts";
 import { IngestConfig, StreamState, TranscodeConfig } from "./streamer.ts";
@@ -83,12 +84,7 @@ const IfVersion = { ifVersion: z.int().optional() };
 const WRITE_DEADLINE_MS = 25_000; // the slowest castis node gets 10 s, its check 5 s, its rollback 5 s
 
 const written = z.object({ data: Channel, failures: z.array(Failure) });
-const SOURCE_ERRORS = [
-  "CHANNEL_SLUG_EMPTY",
-  "CHANNEL_SLUG_TAKEN",
-  "SOURCE_TYPE_MISMATCH",
-  "SOURCE_URL_REFUSED",
-] as const;
+const SOURCE_ERRORS = ["SOURCE_TYPE_MISMATCH", "SOURCE_URL_REFUSED"] as const;
 
 export const createChannel = ask("channel.create", {
   input: z.strictObject({
@@ -100,7 +96,11 @@ export const createChannel = ask("channel.create", {
   }),
   result: written,
   deadlineMs: WRITE_DEADLINE_MS,
-  errors: ["NO_ORIGINS", ...SOURCE_ERRORS, "ALL_ORIGINS_FAILED"],
+  errors: [
+    ...(["NO_ORIGINS", "CHANNEL_SLUG_EMPTY", "CHANNEL_SLUG_TAKEN", ...SOURCE_ERRORS, "ALL_ORIGINS_FAILED"] as const),
+    // Deleted before it was made; or nobody owns it, and nothing of it is kept.
+    ...(["CHANNEL_NOT_FOUND", "ACTOR_MOVED"] as const),
+  ],
   rest: {
     method: "POST",
     path: "/channels",
@@ -196,23 +196,23 @@ export const deleteChannel = ask("channel.delete", {
   },
 });
 
-const lifecycle = (verb: "start" | "stop" | "restart", summary: string) =>
+const lifecycle = (verb: "start" | "stop" | "restart", summary: string, more: readonly ErrorCode[] = []) =>
   ask(`channel.${verb}`, {
     input: z.strictObject(Ref),
     result: written,
     deadlineMs: WRITE_DEADLINE_MS,
-    errors: ["CHANNEL_NOT_FOUND"],
+    errors: ["CHANNEL_NOT_FOUND", ...more],
     rest: { method: "POST", path: `/channels/:channelId/${verb}`, scope: "channel:write", tag, summary },
   });
 export const startChannel = lifecycle("start", "Start a stopped channel on all its origins.");
 export const stopChannel = lifecycle("stop", "Stop a channel on all its origins; its rows stay.");
-export const restartChannel = lifecycle("restart", "Restart the media processes of a channel.");
+export const restartChannel = lifecycle("restart", "Restart the media processes of a channel.", ["ACTOR_MOVED"]);
 
 export const addOrigin = ask("channel.addOrigin", {
   input: z.strictObject({ ...Ref, ...OriginInput.shape, ...Trusted }),
   result: written,
   deadlineMs: WRITE_DEADLINE_MS,
-  errors: ["CHANNEL_NOT_FOUND", "STREAMER_NOT_FOUND", "ORIGIN_TAKEN", "SOURCE_TYPE_MISMATCH", "SOURCE_URL_REFUSED"],
+  errors: ["CHANNEL_NOT_FOUND", "STREAMER_NOT_FOUND", "ORIGIN_TAKEN", ...SOURCE_ERRORS],
   rest: {
     method: "POST",
     path: "/channels/:channelId/origins",
@@ -291,8 +291,11 @@ export type Streamer = z.output<typeof Streamer>;
 const StreamerFields = {
   name: Name,
   baseUrl: z.url({ protocol: /^https?$/ }).max(500),
-  /** Bearer token for the node; write-only. */
-  credential: z.string().min(1).max(1000).nullish(),
+  /** Bearer token for the node; write-only. Only what a header can carry. */
+  credential: z
+    .string()
+    .regex(/^[\x21-\x7e]{1,1000}$/, "must be 1 to 1000 visible ASCII characters")
+    .nullish(),
   playbackUrlTemplate: z.string().max(1000).optional(),
   streamsMax: z.int().min(1).max(100_000).nullish(),
 };

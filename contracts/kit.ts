@@ -28,7 +28,7 @@ export interface Rest {
   readonly tag: string;
   /** `Idempotency-Key` is honoured. */
   readonly idempotent?: true;
-  /** `If-Match` is passed on as the parameter `ifVersion`; `data.version` comes back as `ETag`. */
+  /** `If-Match` is passed on as the parameter `ifVersion`; `data.version` comes back as `ETag`, here as everywhere. */
   readonly versioned?: true;
 }
 

@@ -16,11 +16,11 @@ export const DurationText = z.string().regex(/^\d{1,7}(?:\.\d{1,3})?(?:ms|s)$/, 
 export const IngestConfig = z.looseObject({
   /** Wins over an origin's `ingestUrl` when present. */
   url: z.string().min(1).max(2000).optional(),
-  /** Segment duration; 2s to 10s, default 4000ms. */
+  /** Segment duration; 1s to 10s (what lies outside is cut to that), default 4000ms. */
   chunkDuration: DurationText.optional(),
-  /** Part (CMAF chunk) duration; default 200ms. */
+  /** Part (CMAF chunk) duration; 40ms to 2s, default 200ms. */
   fragmentDuration: DurationText.optional(),
-  /** Input loss after this long shows the slate; default 500ms. */
+  /** Input loss after this long shows the slate; 100ms to 60s, default 500ms. */
   netTimeout: DurationText.optional(),
   /** Drop what an older run left before the start. */
   forceClean: z.boolean().optional(),

@@ -16,7 +16,7 @@ import { fingerprintOf, idempotencyKeyOf, type Kept, once } from "./idempotency.
 import { inputOf } from "./input.ts";
 import { etagOf, ifVersionOf } from "./precondition.ts";
 import { problemHeaders, problemReply, type Reply } from "./reply.ts";
-import { ROUTES, type Route } from "./routes.ts";
+import { makesResource, type Route } from "./routes.ts";
 
 export interface ApiDeps {
   readonly broker: ServiceBroker;
@@ -24,20 +24,15 @@ export interface ApiDeps {
   readonly log: Log;
 }
 
-/** Paths of single resources: a 201 at their parent points there. */
-const RESOURCE_PATHS = new Set(
-  ROUTES.filter(({ rest }) => rest.method === "GET").map(({ template }) => template.replace(/\/:\w+$/, "/:")),
-);
-
 const fieldOf = (document: Kept["document"], name: string): unknown =>
   (document.data as Readonly<Record<string, unknown>> | undefined)?.[name];
 
-const successHeaders = (route: Route, exchange: Exchange, { status, document }: Kept): Record<string, string> => {
+const successHeaders = (route: Route, exchange: Exchange, { document }: Kept): Record<string, string> => {
   const headers: Record<string, string> = {};
   const version = fieldOf(document, "version");
   if (typeof version === "number") headers.ETag = etagOf(version);
   const id = fieldOf(document, "id");
-  if (status === 201 && RESOURCE_PATHS.has(`${route.template}/:`)) headers.Location = `${exchange.path}/${id}`;
+  if (makesResource(route)) headers.Location = `${exchange.path}/${id}`;
   return headers;
 };
 

@@ -97,6 +97,31 @@ test("a query parameter is given once, is known, and does not stand in for a bod
   assert.deepEqual(posted.body.errors, [{ path: "name", message: "is not a query parameter" }]);
 });
 
+test("a name that every object has is no known field, and no path parameter", async (t) => {
+  const { call } = await withCreate(t);
+  for (const name of ["__proto__", "constructor", "toString"]) {
+    const { body } = await call("GET", `/api/v1/channels?${name}=1`);
+    assert.deepEqual(body.errors, [{ path: name, message: "is not a known field" }]);
+  }
+  const { body } = await call("POST", "/api/v1/channels", { body: { ...CHANNEL, constructor: 1 } });
+  assert.deepEqual(body.errors, [{ path: "constructor", message: "is not a known field" }]);
+});
+
+test("a streamer's credential that no header can carry is refused where it is given", async (t) => {
+  const { call } = await testGateway(t);
+  for (const credential of ["a\nb", "pass word", "sésame", "🔑", "", "x".repeat(1001)]) {
+    const fields = { name: "Node", baseUrl: "http://node.example.com", credential };
+    for (const [method, path] of [
+      ["POST", "/api/v1/streamers"],
+      ["PATCH", "/api/v1/streamers/7"],
+    ] as const) {
+      const { status, body } = await call(method, path, { body: fields });
+      assert.equal(status, 422, JSON.stringify(credential));
+      assert.deepEqual(body.errors, [{ path: "credential", message: "must be 1 to 1000 visible ASCII characters" }]);
+    }
+  }
+});
+
 test("a body must be JSON, in UTF-8, and an object", async (t) => {
   const { call } = await withCreate(t);
   const post = (body: string, type = "application/json") =>

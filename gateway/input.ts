@@ -50,7 +50,7 @@ const clientFields = (route: Route, { query, body, pathParams }: Given): Record<
   if (route.hasBody) for (const path of Object.keys(asked)) errors.push({ path, message: "is not a query parameter" });
   const fields: Record<string, unknown> = route.hasBody ? body : asked;
   for (const path of Object.keys(fields)) {
-    if (path in pathParams) errors.push({ path, message: "is given by the path" });
+    if (Object.hasOwn(pathParams, path)) errors.push({ path, message: "is given by the path" });
     else if (isFilled(path)) errors.push({ path, message: "is not a known field" });
   }
   if (errors.length > 0) throw badInput(errors.slice(0, ERRORS_MAX));

@@ -80,6 +80,7 @@ test("creating a channel: body, headers and answers as they are", () => {
     "400",
     "401",
     "403",
+    "404",
     "409",
     "413",
     "415",
@@ -92,6 +93,33 @@ test("creating a channel: body, headers and answers as they are", () => {
   ]);
   const success = responses["201"]?.content["application/json"]?.schema as { properties: object; required: string[] };
   assert.deepEqual(success.required, ["success", "data", "failures"]);
+  assert.deepEqual(Object.keys(responses["201"]?.headers ?? {}).sort(), [
+    "ETag",
+    "Idempotency-Replayed",
+    "Location",
+    "X-Request-Id",
+  ]);
+});
+
+test("a success shows ETag where its answer has a version, and Location where it makes a resource", () => {
+  const shown = (method: string, path: string): string[] => {
+    const { responses } = operationAt(method, path);
+    const [status = ""] = Object.keys(responses);
+    return Object.keys(responses[status]?.headers ?? {}).filter((name) => name === "ETag" || name === "Location");
+  };
+  assert.deepEqual(shown("patch", "/channels/{channelId}"), ["ETag"]);
+  assert.deepEqual(shown("post", "/channels/{channelId}/stop"), ["ETag"]);
+  assert.deepEqual(shown("delete", "/channels/{channelId}"), []);
+  assert.deepEqual(shown("post", "/channels/{channelId}/origins"), ["ETag"]);
+  assert.deepEqual(shown("post", "/streamers"), ["Location"]);
+  assert.deepEqual(shown("post", "/tenants"), []);
+});
+
+test("a change of a channel shows no error of its name: a rename keeps the stream id", () => {
+  for (const method of ["put", "patch"]) {
+    const codes = JSON.stringify(operationAt(method, "/channels/{channelId}").responses);
+    for (const code of ["CHANNEL_SLUG_EMPTY", "CHANNEL_SLUG_TAKEN"]) assert.ok(!codes.includes(code), code);
+  }
 });
 
 test("a list's limit shows its default and its bounds", () => {

@@ -1,11 +1,12 @@
 /** The OpenAPI 3.1 document, generated from the contracts: what the gateway does is what it says. */
 import { readFileSync } from "node:fs";
+import { z } from "zod";
 import { ERRORS, type ErrorCode, Fault } from "../contracts/errors.ts";
 import { SCOPES } from "../contracts/tenant.ts";
 import { EXAMPLES } from "./openapi-examples.ts";
 import { clientInput, type JsonSchema, Schemas } from "./openapi-schemas.ts";
 import { problemReply } from "./reply.ts";
-import { API_BASE, ROUTES, type Route } from "./routes.ts";
+import { API_BASE, makesResource, ROUTES, type Route } from "./routes.ts";
 
 const PROBLEM_REF = { $ref: "#/components/schemas/Problem" };
 const EXAMPLE_REQUEST_ID = "2eb1adea-69f3-49de-a842-326968172e17";
@@ -19,6 +20,7 @@ const EVERYWHERE: readonly ErrorCode[] = [
   "DATABASE_DOWN",
   "BUS_DOWN",
   "STARTING",
+  "SHUTTING_DOWN",
   "DEADLINE_PASSED",
 ];
 const WITH_BODY: readonly ErrorCode[] = ["BAD_JSON", "BODY_TOO_LARGE", "UNSUPPORTED_MEDIA_TYPE"];
@@ -64,11 +66,18 @@ const problemResponses = (route: Route): Record<string, JsonSchema> => {
   return Object.fromEntries(sorted.map(([status, codes]) => [String(status), problemResponse(codes)]));
 };
 
+/** `data.version` comes back as ETag, whatever the method. */
+const answersVersion = ({ ask: { result } }: Route): boolean => {
+  const data = result instanceof z.ZodObject ? result.shape.data : undefined;
+  return data instanceof z.ZodObject && "version" in data.shape;
+};
+
 const successResponse = (route: Route, schemas: Schemas): JsonSchema => {
   const result = schemas.of(route.ask.result, "output");
   const { properties, required = [] } = result as { properties?: JsonSchema; required?: string[] };
   const headers: Record<string, JsonSchema> = { "X-Request-Id": { $ref: "#/components/headers/X-Request-Id" } };
-  if (route.rest.versioned) headers.ETag = { $ref: "#/components/headers/ETag" };
+  if (answersVersion(route)) headers.ETag = { $ref: "#/components/headers/ETag" };
+  if (makesResource(route)) headers.Location = { $ref: "#/components/headers/Location" };
   if (route.rest.idempotent) headers["Idempotency-Replayed"] = { $ref: "#/components/headers/Idempotency-Replayed" };
   return {
     description: "Success",
@@ -175,6 +184,7 @@ const text = (description: string, extra: JsonSchema = {}): JsonSchema => ({
 const HEADERS: Record<string, JsonSchema> = {
   "X-Request-Id": text("The request's id: the one that was sent, or a new one."),
   ETag: text("The version of the resource; send it back as If-Match.", { example: '"3"' }),
+  Location: text("The path of what was made.", { format: "uri-reference", example: `${API_BASE}/channels/7` }),
   "Retry-After": { description: "Seconds to wait.", schema: { type: "integer" } },
   "Idempotency-Replayed": text("`true` when this is the kept answer of an earlier request.", { enum: ["true"] }),
 };

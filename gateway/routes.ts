@@ -74,6 +74,15 @@ const inOrder = (a: Route, b: Route): number =>
 
 export const ROUTES: readonly Route[] = ASKS.flatMap((ask) => (ask.rest ? [routeOf(ask, ask.rest)] : [])).sort(inOrder);
 
+/** Paths of single resources: a 201 at their parent points there. */
+const RESOURCE_PATHS = new Set(
+  ROUTES.filter(({ rest }) => rest.method === "GET").map(({ template }) => template.replace(/\/:\w+$/, "/:")),
+);
+
+/** Whether what a success of this route makes has an address of its own, for `Location`. */
+export const makesResource = ({ rest, template }: Route): boolean =>
+  rest.status === 201 && RESOURCE_PATHS.has(`${template}/:`);
+
 const segmentsMatch = (template: readonly string[], path: readonly string[]): boolean =>
   template.length === path.length && template.every((part, index) => part.startsWith(":") || part === path[index]);
 
