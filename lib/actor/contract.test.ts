@@ -44,14 +44,21 @@ interface Nodes {
 type Services = Record<string, NonNullable<ServiceSchema["actions"]>>;
 
 /** Two nodes that speak over Moleculer's in-process bus, with everything that a real bus serializes. */
-const twoNodes = async (t: TestContext, services: Services, onCaller: Services = {}): Promise<Nodes> => {
+const twoNodes = async (
+  t: TestContext,
+  services: Services,
+  ...[onCaller = {}, { tracking = false } = {}]: [onCaller?: Services, options?: { tracking?: boolean }]
+): Promise<Nodes> => {
   const logged: Logged[] = [];
   const log = pino({ level: "error" }, { write: (line: string) => logged.push(JSON.parse(line)) });
   const namespace = randomUUID();
   const node = (nodeId: string, named: Services): ServiceBroker => {
     const config = { nodeId, namespace, natsUrl: null };
     // A broker that stops waits for what is in flight and for the news to spread; nobody is left to tell here.
-    const hasty = { tracking: { enabled: false }, registry: { preferLocal: true, stopDelay: 0 } };
+    const hasty = {
+      tracking: { enabled: tracking && nodeId === "caller" },
+      registry: { preferLocal: true, stopDelay: 0 },
+    };
     const broker = new ServiceBroker({ ...brokerOptions(config, log), ...hasty, transporter: "Fake" });
     broker.createService(deadNodesService(broker));
     broker.createService({ name: `${nodeId}-is-known` });
@@ -258,6 +265,17 @@ describe("a deadline", { concurrency: true }, () => {
     const { caller } = await twoNodes(t, { hasty: { do: answer(hasty, () => testEnd(t)) } });
     const { code, data } = await thrownBy(send(caller, hasty, {}));
     assert.deepEqual({ code, data }, { code: "DEADLINE_PASSED", data: { what: "hasty.do" } });
+  });
+
+  test("leaves nothing behind that a stop would wait for, where the answer is lost", async (t) => {
+    const services = { hasty: { do: answer(hasty, () => ({})) } };
+    const { caller, callee } = await twoNodes(t, services, {}, { tracking: true });
+    const { transit } = callee as unknown as { transit: { sendResponse: () => Promise<void> } };
+    transit.sendResponse = async () => {};
+    assert.equal((await thrownBy(send(caller, hasty, {}))).code, "DEADLINE_PASSED");
+    const startedAt = performance.now();
+    await caller.stop();
+    assert.ok(performance.now() - startedAt < 2_000);
   });
 
   test("goes down with the call: an ask below another has at most what is left of its caller's", async (t) => {

@@ -8,7 +8,7 @@ import type { z } from "zod";
 import { Fault, type FieldError, fail } from "../../contracts/errors.ts";
 import type { Ask, Fact } from "../../contracts/kit.ts";
 import { histogram } from "../metrics/metrics.ts";
-import { faultOf, isNodeGone, isNotThere } from "./faults.ts";
+import { faultOf, isLate, isNodeGone, isNotThere } from "./faults.ts";
 import type { FromContract } from "./tenant-guard.ts";
 
 /** What goes along with every call, set once where it enters the platform. */
@@ -151,6 +151,18 @@ const carriedMeta = (via: Via, given: Meta = {}): Meta => {
   return carried;
 };
 
+/** What is used of Moleculer's context tracker and is not in its types (0.15.2, pinned). */
+interface Tracker {
+  readonly _trackedContexts: Call[];
+}
+
+/** Moleculer counts a call to another node as running until its answer comes: one whose answer is lost holds up a stop. */
+const untrack = (broker: ServiceBroker, call: Call): void => {
+  const { _trackedContexts: tracked } = broker as unknown as Tracker;
+  const index = tracked.indexOf(call);
+  if (index >= 0) tracked.splice(index, 1);
+};
+
 interface Attempt {
   readonly ask: Ask;
   readonly params: unknown;
@@ -178,7 +190,12 @@ export const attempt = (via: Via, { ask, params, timeoutMs, meta, nodeId }: Atte
     }
     options.parentCtx = via;
   }
-  return broker.call(ask.name, params ?? {}, options);
+  const calling = broker.call(ask.name, params ?? {}, options);
+  const { ctx } = calling as typeof calling & { readonly ctx?: Call };
+  return calling.catch((error: unknown) => {
+    if (ctx && isLate(error)) untrack(broker, ctx);
+    throw error;
+  });
 };
 
 export const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));

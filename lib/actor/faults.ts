@@ -23,6 +23,9 @@ export const isNotThere = (error: unknown): boolean => {
   return type === "SERVICE_NOT_AVAILABLE" || type === "SERVICE_NOT_FOUND";
 };
 
+/** True when no answer came in time. */
+export const isLate = (error: unknown): boolean => fieldsOf(error).type === "REQUEST_TIMEOUT";
+
 interface BusState {
   readonly transit?: { readonly tx: { readonly connected: boolean } };
 }
