@@ -22,6 +22,7 @@ export const ERRORS = {
     retry: false,
     message: "The body is larger than {limitBytes} bytes.",
   },
+  BODY_LATE: { status: 408, fault: "client", retry: true, message: "The body did not arrive within {seconds} s." },
   UNSUPPORTED_MEDIA_TYPE: { status: 415, fault: "client", retry: false, message: "The body must be application/json." },
   NO_ORIGINS: { status: 400, fault: "client", retry: false, message: "A channel needs at least one origin." },
   UNAUTHENTICATED: {

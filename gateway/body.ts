@@ -36,7 +36,7 @@ const tooLarge = (request: IncomingMessage): Fault => {
   return new Fault("BODY_TOO_LARGE", { limitBytes: BODY_BYTES_MAX });
 };
 
-const readBytes = (request: IncomingMessage): Promise<Buffer> =>
+const readBytes = (request: IncomingMessage, deadlineMs: number): Promise<Buffer> =>
   new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
     let sizeBytes = 0;
@@ -46,8 +46,8 @@ const readBytes = (request: IncomingMessage): Promise<Buffer> =>
       act();
     };
     const late = setTimeout(() => {
-      settle(() => reject(new Fault("DEADLINE_PASSED", { what: "The rest of the request's body" })));
-    }, READ_DEADLINE_MS);
+      settle(() => reject(new Fault("BODY_LATE", { seconds: deadlineMs / 1000 })));
+    }, deadlineMs);
     request.on("data", (chunk: Buffer) => {
       sizeBytes += chunk.length;
       if (sizeBytes > BODY_BYTES_MAX) settle(() => reject(tooLarge(request)));
@@ -96,12 +96,15 @@ export const fieldsOfBody = (value: unknown): Readonly<Record<string, unknown>> 
 
 /**
  * The fields of a request's JSON body, none for an empty one. Fails with UNSUPPORTED_MEDIA_TYPE, BODY_TOO_LARGE,
- * BAD_JSON, BAD_INPUT or (a body that never ends) DEADLINE_PASSED.
+ * BAD_JSON, BAD_INPUT or (a body that never ends) BODY_LATE.
  */
-export const readBody = async (request: IncomingMessage): Promise<Readonly<Record<string, unknown>>> => {
+export const readBody = async (
+  request: IncomingMessage,
+  deadlineMs = READ_DEADLINE_MS,
+): Promise<Readonly<Record<string, unknown>>> => {
   if (isEmpty(request)) return {};
   checkType(request);
   if (Number(request.headers["content-length"] ?? 0) > BODY_BYTES_MAX) throw tooLarge(request);
-  const bytes = await readBytes(request);
+  const bytes = await readBytes(request, deadlineMs);
   return bytes.length === 0 ? {} : fieldsOfBody(parseJson(bytes));
 };

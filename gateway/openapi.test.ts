@@ -81,6 +81,7 @@ test("creating a channel: body, headers and answers as they are", () => {
     "401",
     "403",
     "404",
+    "408",
     "409",
     "413",
     "415",

@@ -23,7 +23,7 @@ const EVERYWHERE: readonly ErrorCode[] = [
   "SHUTTING_DOWN",
   "DEADLINE_PASSED",
 ];
-const WITH_BODY: readonly ErrorCode[] = ["BAD_JSON", "BODY_TOO_LARGE", "UNSUPPORTED_MEDIA_TYPE"];
+const WITH_BODY: readonly ErrorCode[] = ["BAD_JSON", "BODY_TOO_LARGE", "BODY_LATE", "UNSUPPORTED_MEDIA_TYPE"];
 const IDEMPOTENT: readonly ErrorCode[] = ["IDEMPOTENCY_MISMATCH", "IDEMPOTENCY_RUNNING"];
 
 const DESCRIPTION = `Everything under \`${API_BASE}\` takes and gives JSON.

@@ -23,7 +23,9 @@ const listOf = (value: unknown): readonly unknown[] | undefined => (Array.isArra
 export const problemHeaders = (code: ErrorCode): Record<string, string> => {
   const { status, retry } = ERRORS[code];
   if (status === 401) return { "WWW-Authenticate": 'Bearer realm="castellan"' };
-  return retry && status !== 502 ? { "Retry-After": String(RETRY_AFTER_SECONDS) } : {};
+  const again: Record<string, string> = retry && status !== 502 ? { "Retry-After": String(RETRY_AFTER_SECONDS) } : {};
+  // RFC 9110 §15.5.9: what is left of the request would be taken for the next one.
+  return status === 408 ? { ...again, Connection: "close" } : again;
 };
 
 /**
