@@ -1,6 +1,7 @@
 /** Several nodes of the product over a real NATS and a real PostgreSQL, each role as its own process. */
 import { randomBytes } from "node:crypto";
 import { connect } from "node:net";
+import { connect as connectNats } from "nats";
 import pg from "pg";
 import { freePort } from "../../lib/http/listener.ts";
 import { type Api, apiOf, type Node, startNode } from "./platform.ts";
@@ -47,6 +48,16 @@ export const realDatabase = async (t: Cleaner): Promise<string> => {
   return url.href;
 };
 
+/** Takes the streams of one installation away: its processes would make them anew, so they must have ended. */
+const removeStreams = async (prefix: string): Promise<void> => {
+  const bus = await connectNats({ servers: NATS_URL });
+  const manager = await bus.jetstreamManager();
+  for await (const { config } of manager.streams.list()) {
+    if (config.name.startsWith(prefix.toUpperCase())) await manager.streams.delete(config.name);
+  }
+  await bus.close();
+};
+
 export interface Cluster {
   readonly env: Readonly<Record<string, string>>;
   readonly databaseUrl: string;
@@ -81,8 +92,17 @@ export const startCluster = async (
     EDGE_PUBLIC_URL: `http://127.0.0.1:${edgePort}`,
     ...shape.env,
   };
-  const add = (roles: string, more: Record<string, string> = {}, dataDir?: string): Promise<Node> =>
-    startNode(t, { env: { ...env, ROLES: roles, HEALTH_PORT: "0", ...more }, ...(dataDir ? { dataDir } : {}) });
+  const nodes: Node[] = [];
+  const add = async (roles: string, more: Record<string, string> = {}, dataDir?: string): Promise<Node> => {
+    const vars = { ...env, ROLES: roles, HEALTH_PORT: "0", ...more };
+    const node = await startNode(t, { env: vars, ...(dataDir ? { dataDir } : {}) });
+    nodes.push(node);
+    return node;
+  };
+  t.after(async () => {
+    await Promise.all(nodes.map((node) => node.stop()));
+    await removeStreams(namespace);
+  });
   const controls: Node[] = [];
   for (const roles of shape.controls ?? ["control"]) controls.push(await add(roles));
   const gateway = await add("gateway");
