@@ -1,12 +1,18 @@
 import assert from "node:assert/strict";
+import { type ChildProcess, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
 import { connect as connectTcp } from "node:net";
+import { tmpdir } from "node:os";
+import path from "node:path";
 import test, { after, type TestContext } from "node:test";
+import { setTimeout as pause } from "node:timers/promises";
 import { connect, type JetStreamManager, JSONCodec, type NatsConnection } from "nats";
 import { testDatabase } from "../../test/support/database.ts";
 import { proxyTo } from "../../test/support/proxy.ts";
 import type { Database } from "../db/database.ts";
+import { freePort } from "../http/listener.ts";
 import { quietLog } from "../log/log.ts";
 import { jetStreamEvents, pgEvents } from "./events.ts";
 import { laneOf, Streams } from "./jetstream-streams.ts";
@@ -131,6 +137,39 @@ test("facts wait in the outbox while NATS is away", { skip }, async (t) => {
   proxy.mend();
   await seen.until("the others", () => seen.of("k").includes(3));
   assert.deepEqual([...new Set(seen.of("k"))], [0, 1, 2, 3]);
+});
+
+/** A server of its own on a port that stays; killed with the test. */
+const natsServer = async (t: TestContext, options: readonly string[]): Promise<ChildProcess> => {
+  const child = spawn("nats-server", ["-a", "127.0.0.1", ...options], { stdio: ["ignore", "ignore", "pipe"] });
+  t.after(() => void child.kill("SIGKILL"));
+  for await (const chunk of child.stderr) if (String(chunk).includes("Server is ready")) break;
+  child.stderr.resume();
+  return child;
+};
+
+test("facts wait in the outbox while NATS has no JetStream, however long; a start says so", { skip }, async (t) => {
+  const db = await testDatabase(t);
+  const dir = await mkdtemp(path.join(tmpdir(), "nats-"));
+  t.after(() => rm(dir, { recursive: true, force: true }));
+  const port = String(await freePort("127.0.0.1"));
+  const natsUrl = `nats://127.0.0.1:${port}`;
+  const server = await natsServer(t, ["-p", port, "-js", "-sd", dir]);
+  const seen = await listening(t, db, "js", natsUrl);
+  const again = async (before: ChildProcess, ...options: string[]): Promise<ChildProcess> => {
+    before.kill("SIGKILL");
+    await once(before, "exit");
+    return natsServer(t, ["-p", port, ...options]);
+  };
+  const without = await again(server);
+  await tell(db, "k", 0);
+  await pause(3_000); // at 20 ms a try: far more than the two that are counted
+  assert.deepEqual((await db.query("select dead from event_todo")).rows, [{ dead: false }]);
+  const late = jetStreamEvents({ db, natsUrl, prefix: "js", log: quietLog });
+  t.after(() => late.stop());
+  await assert.rejects(late.start(), { message: "The NATS server has no JetStream: start it with -js." });
+  await again(without, "-js", "-sd", dir);
+  await seen.until("the fact", () => seen.of("k").includes(0));
 });
 
 test("a NATS that hangs holds nobody up who ends", { skip }, async (t) => {

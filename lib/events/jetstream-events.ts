@@ -130,7 +130,11 @@ class JetStreamEvents implements EventBus {
 
   /** A NATS that has lost its disk gets the last facts again: they may not have been read before. */
   async #ensureStreams(): Promise<void> {
-    const { lanesMade } = await this.#streams.ensure(await this.#manager());
+    const manager = await this.#manager();
+    const { lanesMade } = await this.#streams.ensure(manager).catch((error: unknown) => {
+      const isOff = (error as { code?: string }).code === ErrorCode.NoResponders;
+      throw isOff ? new Error("The NATS server has no JetStream: start it with -js.", { cause: error }) : error;
+    });
     if (!lanesMade || !(await this.#store.isRegistered(RELAY))) return;
     this.#options.log.warn("NATS had lost its streams; the facts of the last hour are carried once more");
     await this.#store.replay(RELAY, REPLAY_MINUTES);
@@ -167,7 +171,8 @@ class JetStreamEvents implements EventBus {
     } catch (error) {
       const { code } = error as { code?: string };
       if (code === ErrorCode.MaxPayloadExceeded) throw error;
-      if (code === ErrorCode.NoResponders) await this.#ensureStreams();
+      // A server that is there without its JetStream (restarting, disk full) is no fault of the fact either.
+      if (code === ErrorCode.NoResponders) await this.#ensureStreams().catch(() => {});
       this.#options.log.debug({ err: error, eventId: id }, "a fact could not be handed to NATS");
       fail("BUS_DOWN");
     }
