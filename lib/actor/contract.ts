@@ -156,7 +156,7 @@ interface Tracker {
   readonly _trackedContexts: Call[];
 }
 
-/** Moleculer counts a call to another node as running until its answer comes: one whose answer is lost holds up a stop. */
+/** Moleculer counts a call to another node as running until its answer comes: a lost one would hold up a stop. */
 const untrack = (broker: ServiceBroker, call: Call): void => {
   const { _trackedContexts: tracked } = broker as unknown as Tracker;
   const index = tracked.indexOf(call);

@@ -1,7 +1,7 @@
 /**
- * Notes of running children, for machines where the kernel can't be told to kill them with us: a file per child, named by
- * its pid, with its command line. At the next start whatever still runs under such a pid with that very command line is
- * killed.
+ * Notes of running children, for machines where the kernel can't be told to kill them with us: a file per child, named
+ * by its pid, with its command line. At the next start whatever still runs under such a pid with that very command line
+ * is killed.
  */
 import { execFile } from "node:child_process";
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
