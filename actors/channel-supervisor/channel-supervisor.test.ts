@@ -139,6 +139,11 @@ describe("the supervisor of a channel", () => {
     one.says = { initHashes: { v0: "aa", a0: "bb" } };
     other.says = { initHashes: { v0: "aa", a0: "cc" } };
     await becomes(id, "degraded active conflict");
+    // The first one decides while it is there; when it is gone the channel must not stay dark for its sake.
+    one.state = "backoff";
+    await becomes(id, "degraded failed active");
+    one.state = "live";
+    await becomes(id, "degraded active conflict");
     other.says = { initHashes: { v0: "aa", a0: "bb" } };
     await becomes(id, "active active active");
   });

@@ -5,7 +5,7 @@
  */
 import { channelObserved, type OriginOutcome, supervisorKey } from "../../contracts/channel-supervisor.ts";
 import { codeOf, fail } from "../../contracts/errors.ts";
-import { type Anchor, setAnchor } from "../../contracts/streamer.ts";
+import { type Anchor, type StreamReport, setAnchor } from "../../contracts/streamer.ts";
 import { sameJson } from "../../domain/payload/payload.ts";
 import type { Clock } from "../../lib/clock.ts";
 import type { Database, Tx } from "../../lib/db/database.ts";
@@ -37,6 +37,7 @@ export interface SupervisorPlace {
 const ROWS_EVERY_MS = 10_000;
 const LOOP_MAX_MS = 2_000;
 const LOOP_MIN_MS = 50;
+const OFF_AIR_MS = 10_000; // longer than an ffmpeg takes that is started again
 
 export class ChannelSupervisor {
   readonly #deps: SupervisorDeps;
@@ -297,10 +298,18 @@ export class ChannelSupervisor {
     if (stream !== undefined && runner.want.run) await this.#anchors.consider(runner.want.row.id, stream);
   }
 
+  /** None of an origin that has given nothing for a while: it must not keep those that differ from it off the air. */
+  #initHashesOf(runner: OriginRunner): StreamReport["initHashes"] {
+    const { heard, stream } = runner.want.heard?.() ?? {};
+    if (heard === undefined || stream === undefined) return {};
+    if (stream.state === "live" || stream.state === "slate") runner.onAirAtMs = heard.atMs;
+    return this.#deps.clock.nowMs() - runner.onAirAtMs > OFF_AIR_MS ? {} : stream.initHashes;
+  }
+
   #compareHashes(): void {
     const runners = [...this.#runners.values()].filter(({ want }) => want.run);
     const conflicts = hashConflicts(
-      runners.map(({ want }) => ({ originId: want.row.id, hashes: want.heard?.().stream?.initHashes ?? {} })),
+      runners.map((runner) => ({ originId: runner.want.row.id, hashes: this.#initHashesOf(runner) })),
     );
     for (const runner of runners) {
       const rendition = conflicts.get(runner.want.row.id);

@@ -55,6 +55,8 @@ export class OriginRunner {
   observed: OriginObserved;
   /** Set from outside: its init segments can't be mixed with those of the channel's other origins. */
   hashConflict: string | null = null;
+  /** Set from outside: when it was last heard to give media, ms since 1970. */
+  onAirAtMs = 0;
   readonly #deps: RunnerDeps;
   #want: Want;
   #queue: Promise<unknown> = Promise.resolve();
