@@ -96,7 +96,8 @@ export class Stream {
   }
   /** Kills what runs and starts again at once. */
   restart(): void {
-    this.#retries.forget();
+    // A supervisor asks for it as long as the stream is failed: that must not undo the pauses between runs for nothing.
+    if (this.#state !== "backoff" && this.#state !== "failed") this.#retries.forget();
     this.#beginAgain("restart was asked for");
   }
   async stop(): Promise<void> {
