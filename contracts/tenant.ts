@@ -13,6 +13,8 @@ export const SCOPES = [
   "platform:admin",
 ] as const;
 const ScopeName = z.enum(SCOPES);
+/** Filled by the gateway: scopes of the calling key. */
+const callerScopes = z.array(ScopeName).default([]);
 
 export const Tenant = z.object({ id: TenantId, slug: TenantSlug, name: z.string(), createdAt: Instant });
 export const ApiKey = z.object({
@@ -56,8 +58,8 @@ export const createApiKey = ask("tenant.createApiKey", {
   input: z.strictObject({
     name: z.string().trim().min(1).max(200),
     scopes: z.array(ScopeName).min(1).max(SCOPES.length),
-    /** Filled by the gateway: scopes of the calling key; no key makes a stronger one. */
-    callerScopes: z.array(ScopeName).default([]),
+    /** No key makes a stronger one. */
+    callerScopes,
   }),
   result: z.object({ data: NewApiKey }),
   deadlineMs: 5_000,
@@ -68,6 +70,7 @@ export const createApiKey = ask("tenant.createApiKey", {
     status: 201,
     scope: "key:write",
     tag: "api keys",
+    idempotent: true,
     summary: "Create an API key of this tenant; the secret is shown once.",
   },
 });
@@ -86,16 +89,17 @@ export const listApiKeys = ask("tenant.listApiKeys", {
   },
 });
 export const revokeApiKey = ask("tenant.revokeApiKey", {
-  input: z.strictObject({ apiKeyId: z.uuid() }),
+  /** No key revokes a stronger one. */
+  input: z.strictObject({ apiKeyId: z.uuid(), callerScopes }),
   result: z.object({ data: ApiKey }),
   deadlineMs: 5_000,
-  errors: ["API_KEY_NOT_FOUND", "LAST_ADMIN_KEY"],
+  errors: ["API_KEY_NOT_FOUND", "SCOPE_MISSING", "LAST_ADMIN_KEY"],
   rest: {
     method: "DELETE",
     path: "/api-keys/:apiKeyId",
     scope: "key:write",
     tag: "api keys",
-    summary: "Revoke an API key; effective within 5 s everywhere.",
+    summary: "Revoke an API key that has no scope more than the calling one; effective within 5 s everywhere.",
   },
 });
 

@@ -4,6 +4,7 @@ import { before, test } from "node:test";
 import { ensureDefaultTenant } from "../actors/tenant/bootstrap.ts";
 import { tenantService } from "../actors/tenant/tenant.service.ts";
 import { fail } from "../contracts/errors.ts";
+import { SCOPES } from "../contracts/tenant.ts";
 import { systemClock } from "../lib/clock.ts";
 import { openDatabase } from "../lib/db/database.ts";
 import { quietLog } from "../lib/log/log.ts";
@@ -54,6 +55,21 @@ test("the admin makes a tenant; its key makes weaker keys, and what it may not d
   assert.equal((await call("DELETE", `/api/v1/api-keys/${weak.id}`, { key: weak.secret })).status, 403);
 });
 
+test("a key revokes itself and its equals, and no key that may do more", async (t) => {
+  const { call } = await start(t);
+  const make = async (scopes: readonly string[]) =>
+    dataOf<Key>(await call("POST", "/api/v1/api-keys", { body: { name: "k", scopes } }));
+  const [admin, writer, equal] = [await make(SCOPES), await make(["key:write"]), await make(["key:write"])];
+  const revoke = async ({ id }: Key) => {
+    const { status, body } = await call("DELETE", `/api/v1/api-keys/${id}`, { key: writer.secret });
+    return [status, body.code];
+  };
+  assert.deepEqual(await revoke(admin), [403, "SCOPE_MISSING"]);
+  assert.deepEqual(await revoke(equal), [200, undefined]);
+  assert.deepEqual(await revoke(writer), [200, undefined]);
+  assert.equal((await call("DELETE", `/api/v1/api-keys/${admin.id}`)).status, 200);
+});
+
 test("a revoked key is refused when the gateway's memory of it has run out", async (t) => {
   let nowMs = 0;
   const { call } = await start(t, {}, { nowMs: () => nowMs });
@@ -89,6 +105,21 @@ test("a repeated request gets its first answer, secret and all, and the database
   const { rows } = await db.asOwner<{ text: string }>("select idempotency_key::text as text from idempotency_key");
   const { secret } = dataOf<{ apiKey: Key }>(first).apiKey;
   assert.ok(rows.length > 0 && rows.every(({ text }) => !text.includes(secret) && !text.includes('globex"')));
+});
+
+test("a repeated request for a key makes one key, whose secret is shown again to its maker", async (t) => {
+  const { call } = await start(t);
+  const make = () =>
+    call("POST", "/api/v1/api-keys", {
+      headers: { "idempotency-key": "make-a-key" },
+      body: { name: "made once", scopes: ["key:read"] },
+    });
+  const [first, second] = [await make(), await make()];
+  assert.deepEqual([first.status, second.status], [201, 201]);
+  assert.deepEqual(second.body, first.body);
+  assert.equal(second.headers.get("idempotency-replayed"), "true");
+  const { rows } = await db.asOwner("select 1 from api_key where name = 'made once'");
+  assert.equal(rows.length, 1);
 });
 
 test("of two equal requests at once one works and the other is told to wait", async (t) => {

@@ -49,7 +49,7 @@ export const tenantService = ({ db, clock, log }: TenantDeps): ServiceSchema => 
       list: answer(listTenants, (input) => tenants.list(input)),
       createApiKey: answer(createApiKey, (input, call) => tenants.createKey(own(call), input)),
       listApiKeys: answer(listApiKeys, (input, call) => tenants.listKeys(own(call), input)),
-      revokeApiKey: answer(revokeApiKey, ({ apiKeyId }, call) => tenants.revokeKey(own(call), apiKeyId)),
+      revokeApiKey: answer(revokeApiKey, (input, call) => tenants.revokeKey(own(call), input)),
       authenticate: answer(authenticate, ({ key }) => tenants.authenticate(key)),
       beginIdempotent: answer(beginIdempotent, (input, call) => idempotency.begin(own(call), input)),
       endIdempotent: answer(endIdempotent, (input, call) => idempotency.end(own(call), input)),

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { before, test } from "node:test";
 import { type ErrorCode, Fault } from "../../contracts/errors.ts";
+import type { Scope } from "../../contracts/kit.ts";
 import { SCOPES } from "../../contracts/tenant.ts";
 import { type TestDatabase, testDatabase } from "../../test/support/database.ts";
 import { makeSecret, prefixOf } from "./api-key.ts";
@@ -21,6 +22,8 @@ before(async () => {
 
 const refused = (code: ErrorCode) => (error: unknown) => error instanceof Fault && error.code === code;
 const newTenant = async (slug: string) => (await tenants.create({ slug })).data;
+const revoke = (tenantId: string, apiKeyId: string, callerScopes: readonly Scope[] = SCOPES) =>
+  tenants.revokeKey(tenantId, { apiKeyId, callerScopes: [...callerScopes] });
 
 test("a new tenant comes with a key that has every scope but platform:admin", async () => {
   const { apiKey, ...tenant } = await newTenant("acme");
@@ -90,6 +93,16 @@ test("no key makes a stronger one", async () => {
   assert.deepEqual(data.scopes, ["channel:read"]);
 });
 
+test("no key revokes a stronger one", async () => {
+  const { tenantId } = await ensureDefaultTenant({ db, adminApiKey: null });
+  const key = { name: "one of two admins", scopes: ["platform:admin" as const], callerScopes: [...SCOPES] };
+  const { data: admin } = await tenants.createKey(tenantId, key);
+  await assert.rejects(revoke(tenantId, admin.id, TENANT_SCOPES), refused("SCOPE_MISSING"));
+  assert.ok(await tenants.authenticate(admin.secret));
+  const { data: revoked } = await revoke(tenantId, admin.id, ["platform:admin"]);
+  assert.ok(revoked.revokedAt);
+});
+
 test("a tenant sees and revokes its own keys only", async () => {
   const [a, b] = [await newTenant("side-a"), await newTenant("side-b")];
   const { data } = await tenants.listKeys(a.id, { limit: 50 });
@@ -98,15 +111,15 @@ test("a tenant sees and revokes its own keys only", async () => {
     [a.apiKey.id],
   );
   assert.ok(!("secret" in data[0]!));
-  await assert.rejects(tenants.revokeKey(a.id, b.apiKey.id), refused("API_KEY_NOT_FOUND"));
+  await assert.rejects(revoke(a.id, b.apiKey.id), refused("API_KEY_NOT_FOUND"));
   assert.ok(await tenants.authenticate(b.apiKey.secret));
 });
 
 test("a revoked key is known no more, and revoking it again changes nothing", async () => {
   const { id, apiKey } = await newTenant("revoked");
-  const first = await tenants.revokeKey(id, apiKey.id);
+  const first = await revoke(id, apiKey.id);
   assert.ok(first.data.revokedAt);
-  assert.deepEqual(await tenants.revokeKey(id, apiKey.id), first);
+  assert.deepEqual(await revoke(id, apiKey.id), first);
   assert.equal(await tenants.authenticate(apiKey.secret), null);
 });
 
@@ -116,7 +129,7 @@ test("the last admin key stays, also when two revocations come at once", async (
   const { data } = await tenants.listKeys(tenantId, { limit: 200 });
   const admins = data.filter(({ scopes, revokedAt }) => scopes.includes("platform:admin") && !revokedAt);
   assert.equal(admins.length, 2);
-  const outcomes = await Promise.allSettled(admins.map(({ id }) => tenants.revokeKey(tenantId, id)));
+  const outcomes = await Promise.allSettled(admins.map(({ id }) => revoke(tenantId, id)));
   assert.deepEqual(outcomes.map(({ status }) => status).sort(), ["fulfilled", "rejected"]);
   const [failed] = outcomes.filter((outcome) => outcome.status === "rejected");
   assert.ok(refused("LAST_ADMIN_KEY")(failed?.reason));

@@ -9,6 +9,7 @@ import {
   type createTenant,
   type listTenants,
   type NewApiKey,
+  type revokeApiKey,
   SCOPES,
   type Tenant,
 } from "../../contracts/tenant.ts";
@@ -54,6 +55,11 @@ const keyOfRow = (row: KeyRow): z.output<typeof ApiKey> => ({
 });
 /** A scope that a newer version wrote is unknown here, and gives nothing. */
 const knownScopes = (scopes: readonly string[]): Scope[] => SCOPES.filter((scope) => scopes.includes(scope));
+/** No key makes or revokes a stronger one. */
+const refuseStronger = (scopes: readonly Scope[], callerScopes: readonly Scope[]): void => {
+  const missing = scopes.find((scope) => !callerScopes.includes(scope));
+  if (missing) fail("SCOPE_MISSING", { scope: missing });
+};
 const newKeyOf = (row: KeyRow, secret: string): z.output<typeof NewApiKey> => ({ ...keyOfRow(row), secret });
 
 export interface TenantsDeps {
@@ -95,8 +101,7 @@ export class Tenants {
     input: z.output<typeof createApiKey.input>,
   ): Promise<{ data: z.output<typeof NewApiKey> }> {
     const scopes = knownScopes(input.scopes);
-    const missing = scopes.find((scope) => !input.callerScopes.includes(scope));
-    if (missing) return fail("SCOPE_MISSING", { scope: missing });
+    refuseStronger(scopes, input.callerScopes);
     const secret = makeSecret(tenantId);
     const row = keyRow(secret, { tenantId, name: input.name, scopes });
     return { data: newKeyOf(await this.#db.tenantTx(tenantId, (tx) => insertKey(tx, row)), secret) };
@@ -110,11 +115,15 @@ export class Tenants {
   }
 
   /** Revoking twice gives the same answer twice. */
-  async revokeKey(tenantId: string, apiKeyId: string): Promise<{ data: z.output<typeof ApiKey> }> {
+  async revokeKey(
+    tenantId: string,
+    { apiKeyId, callerScopes }: z.output<typeof revokeApiKey.input>,
+  ): Promise<{ data: z.output<typeof ApiKey> }> {
     return this.#db.tenantTx(tenantId, async (tx) => {
       const admins = await lockAdminKeys(tx);
       const row = await lockKey(tx, apiKeyId);
       if (!row) return fail("API_KEY_NOT_FOUND", { apiKeyId });
+      refuseStronger(knownScopes(row.scopes), callerScopes);
       if (admins.length === 1 && admins[0] === apiKeyId) return fail("LAST_ADMIN_KEY");
       return { data: keyOfRow(await revokeKey(tx, apiKeyId)) };
     });
