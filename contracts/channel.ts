@@ -97,7 +97,14 @@ export const createChannel = ask("channel.create", {
   result: written,
   deadlineMs: WRITE_DEADLINE_MS,
   errors: [
-    ...(["NO_ORIGINS", "CHANNEL_SLUG_EMPTY", "CHANNEL_SLUG_TAKEN", ...SOURCE_ERRORS, "ALL_ORIGINS_FAILED"] as const),
+    ...([
+      "NO_ORIGINS",
+      "CHANNEL_SLUG_EMPTY",
+      "CHANNEL_SLUG_TAKEN",
+      "CHANNEL_SLUG_LEAVING",
+      ...SOURCE_ERRORS,
+      "ALL_ORIGINS_FAILED",
+    ] as const),
     // Deleted before it was made; or nobody owns it, and nothing of it is kept.
     ...(["CHANNEL_NOT_FOUND", "ACTOR_MOVED"] as const),
   ],
@@ -375,7 +382,7 @@ export const deleteStreamer = ask("streamer-registry.delete", {
   input: z.strictObject({ streamerId: StreamerId }),
   result: z.object({ data: z.object({ id: z.int() }) }),
   deadlineMs: 5_000,
-  errors: ["STREAMER_NOT_FOUND", "STREAMER_IN_USE", "STREAMER_NOT_YOURS"],
+  errors: ["STREAMER_NOT_FOUND", "STREAMER_IN_USE", "STREAMER_ONLINE", "STREAMER_NOT_YOURS"],
   rest: {
     method: "DELETE",
     path: "/streamers/:streamerId",

@@ -61,6 +61,12 @@ export const ERRORS = {
     retry: false,
     message: "Streamer {streamerId} still has {originCount} channel origins.",
   },
+  STREAMER_ONLINE: {
+    status: 409,
+    fault: "client",
+    retry: false,
+    message: "Streamer {streamerId} is a running node of ours and would register itself again; stop it first.",
+  },
   STREAMER_TAKEN: {
     status: 409,
     fault: "client",
@@ -93,6 +99,12 @@ export const ERRORS = {
     fault: "client",
     retry: false,
     message: "The stream id {streamId} is taken by channel {channelId}.",
+  },
+  CHANNEL_SLUG_LEAVING: {
+    status: 409,
+    fault: "client",
+    retry: true,
+    message: "The stream id {streamId} is free once a deleted channel's streams are gone from: {streamers}.",
   },
   SOURCE_TYPE_MISMATCH: {
     status: 422,

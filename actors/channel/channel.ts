@@ -150,10 +150,9 @@ export class Channels {
   async delete(who: Who, input: Ref): Promise<{ data: { id: number; leftovers: Failure[] } }> {
     const { channelId } = input;
     const ref = { tenantId: who.tenantId, channelId };
-    const origins = await this.#deps.db.tenantTx(who.tenantId, async (tx) => {
+    await this.#deps.db.tenantTx(who.tenantId, async (tx) => {
       const channel = await this.#locked(tx, input);
       await markDeleted(tx, ref, channel.version);
-      return store.originsOf(tx, [channelId]);
     });
     const id = channelId;
     try {
@@ -161,8 +160,9 @@ export class Channels {
       await this.#deps.db.tenantTx(who.tenantId, (tx) => applyObserved(tx, ref));
       return { data: { id, leftovers: failuresOf(outcomes) } };
     } catch (error) {
-      // It is deleted all the same: whoever owns it next removes its streams.
-      return { data: { id, leftovers: origins.map(({ streamerId }) => silence(streamerId, error)) } };
+      // It is deleted all the same: whoever owns it next removes its streams, or has done so meanwhile.
+      const left = await this.#deps.db.tenantTx(who.tenantId, (tx) => store.originsOf(tx, [channelId]));
+      return { data: { id, leftovers: left.map(({ streamerId }) => silence(streamerId, error)) } };
     }
   }
 

@@ -217,15 +217,12 @@ const sameRequest = (earlier: store.ChannelRow, streamId: string): store.Channel
 
 const slugTaken = async (tx: Tx, streamId: string): Promise<never> => {
   const holder = await store.channelByStreamId(tx, streamId);
-  // The holder may have gone between the two statements: then a repeat succeeds.
-  const removing = holder?.deletedAt ? await store.originsOf(tx, [holder.id]) : [];
-  return fail("CHANNEL_SLUG_TAKEN", {
-    streamId,
-    channelId: holder?.id ?? 0,
-    ...(removing.length === 0
-      ? {}
-      : { removing: removing.map(({ streamerId, message }) => ({ streamerId, message })) }),
-  });
+  if (holder !== undefined && holder.deletedAt === null)
+    return fail("CHANNEL_SLUG_TAKEN", { streamId, channelId: holder.id });
+  // Nobody sees that channel any more; it may have gone between the two statements.
+  const left = holder === undefined ? [] : await store.originsOf(tx, [holder.id]);
+  const streamers = left.map(({ streamerId, message }) => `${streamerId}${message ? ` (${message})` : ""}`).join(", ");
+  return fail("CHANNEL_SLUG_LEAVING", { streamId, streamers: streamers || "none, any moment" });
 };
 
 export const fieldsOf = (input: Omit<CreateInput, "origins" | "idempotencyKey">): store.ChannelFields => ({

@@ -2,6 +2,7 @@
 import type { Channel } from "../../contracts/channel.ts";
 import { type ErrorCode, type FieldError, fail } from "../../contracts/errors.ts";
 import { sourceUrlOf } from "../../domain/payload/payload.ts";
+import { playbackUrlOf } from "../../domain/payload/playback-url.ts";
 import { parseSource } from "../../domain/source-url.ts";
 import { guardHost, guardSource, type Resolve } from "../../lib/source-guard.ts";
 
@@ -66,4 +67,26 @@ export const checkBaseUrl = async (baseUrl: string, rules: SourceRules & { trust
   const guarded = await guardHost(url.hostname, rules);
   if (!guarded.ok) return refuse(guarded.reason);
   return `${url.origin}${url.pathname}`.replace(/\/+$/, "");
+};
+
+const PLACES = [
+  { tenant: "a", streamId: "a.stream" },
+  { tenant: "b", streamId: "b.stream" },
+] as const;
+/**
+ * A castis node's playback URLs: edges fetch what they name, so that they lead to one place, which is the node itself
+ * or one that the tenant may name. Throws SOURCE_URL_REFUSED or BAD_INPUT.
+ */
+export const checkTemplate = async (
+  { template, baseUrl }: { template: string; baseUrl: string },
+  rules: SourceRules & { trusted: boolean },
+): Promise<string> => {
+  const [url, other] = PLACES.map((places) => URL.parse(playbackUrlOf(template, { base: baseUrl, ...places })));
+  const bad = (message: string): never => badFields({ path: "playbackUrlTemplate", message });
+  if (!url || !other || !/^https?:$/.test(url.protocol))
+    return bad("must make an http URL; {base}, {tenant}, {streamId} are filled in");
+  if (url.origin !== other.origin) return bad("must have {tenant} and {streamId} in its path only");
+  if (url.origin === new URL(baseUrl).origin) return template;
+  const guarded = await guardHost(url.hostname, rules);
+  return guarded.ok ? template : fail("SOURCE_URL_REFUSED", { url: withoutSecrets(template), reason: guarded.reason });
 };

@@ -139,26 +139,32 @@ export const upsertOwn = async (tx: Tx, seen: SeenStreamer): Promise<void> => {
      where ${others} and (node_id, ordinal) is distinct from ($2::text, $3::int)`,
     [seen.baseUrl, seen.nodeId, seen.ordinal],
   );
-  await tx.query(
-    `insert into streamer as s (tenant_id, kind, name, base_url, public_url, playback_url_template, streams_max,
-       node_id, ordinal, stream_count, draining, last_seen_at)
-     values (null, 'castellan', $3, $4, $5, $6, $7, $1, $2, $8, $9, now())
-     on conflict (node_id, ordinal) do update set name = excluded.name, base_url = excluded.base_url,
-       public_url = excluded.public_url, playback_url_template = excluded.playback_url_template,
-       streams_max = excluded.streams_max, stream_count = excluded.stream_count, draining = excluded.draining,
-       last_seen_at = excluded.last_seen_at`,
-    [
-      seen.nodeId,
-      seen.ordinal,
-      seen.name,
-      seen.baseUrl,
-      seen.publicUrl,
-      seen.playbackUrlTemplate,
-      seen.streamsMax,
-      seen.streamCount,
-      seen.draining,
-    ],
+  const values = [
+    seen.nodeId,
+    seen.ordinal,
+    seen.name,
+    seen.baseUrl,
+    seen.publicUrl,
+    seen.playbackUrlTemplate,
+    seen.streamsMax,
+    seen.streamCount,
+    seen.draining,
+  ];
+  const { rowCount: noted } = await tx.query(
+    `update streamer set name = $3, base_url = $4, public_url = $5, playback_url_template = $6, streams_max = $7,
+       stream_count = $8, draining = $9, last_seen_at = now()
+     where node_id = $1 and ordinal = $2`,
+    values,
   );
+  // Only where there is none: an insert that becomes an update uses up an id.
+  if (noted === 0)
+    await tx.query(
+      `insert into streamer (tenant_id, kind, name, base_url, public_url, playback_url_template, streams_max,
+         node_id, ordinal, stream_count, draining, last_seen_at)
+       values (null, 'castellan', $3, $4, $5, $6, $7, $1, $2, $8, $9, now())
+       on conflict (node_id, ordinal) do nothing`,
+      values,
+    );
 };
 
 export interface CastisRow {

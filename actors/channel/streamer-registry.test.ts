@@ -166,4 +166,44 @@ describe("the streamer registry", () => {
     await write({ nodeId: "new", ordinal: 1, baseUrl: "http://10.8.0.1:8082" });
     assert.deepEqual(await rows(), ["new http://10.8.0.1:8083", "new http://10.8.0.1:8082"]);
   });
+
+  test("lets a playback template lead to the node, or to where its tenant may go", async (t) => {
+    const node = await castisStandIn(t);
+    const enter = (playbackUrlTemplate: string, as = {}) =>
+      control.ask(createStreamer, { name: "t", baseUrl: node.baseUrl, playbackUrlTemplate, ...as });
+    const inner = "http://127.0.0.2:8099/x/{streamId}/master.m3u8";
+    await assert.rejects(enter(inner), { code: "SOURCE_URL_REFUSED" });
+    for (const anywhere of [
+      "http://{streamId}.example/master.m3u8",
+      "http://127.0.0.1:1{tenant}/m",
+      "{base}.evil/{tenant}:",
+    ])
+      await assert.rejects(enter(anywhere), { code: /BAD_INPUT|SOURCE_URL_REFUSED/ }, anywhere);
+    const { data } = await enter("{base}/{tenant}/{streamId}/index.m3u8");
+    const ref = { streamerId: data.id };
+    await assert.rejects(control.ask(patchStreamer, { ...ref, playbackUrlTemplate: inner }), {
+      code: "SOURCE_URL_REFUSED",
+    });
+    const asAdmin = { ...ref, playbackUrlTemplate: inner, trusted: true };
+    assert.equal((await control.ask(patchStreamer, asAdmin, admin())).data.playbackUrlTemplate, inner);
+    assert.equal((await control.ask(patchStreamer, { ...ref, name: "named anew" })).data.playbackUrlTemplate, inner);
+    await control.ask(deleteStreamer, ref);
+  });
+
+  test("keeps a streamer of ours that runs, and uses no ids up for its reports", async () => {
+    const seen = {
+      ...{ nodeId: "node-7", ordinal: 0, name: "node-7/0", baseUrl: "http://127.0.0.1:9", publicUrl: "http://x" },
+      ...{ playbackUrlTemplate: "{base}/m", streamsMax: 1, streamCount: 0, draining: false },
+    };
+    for (let i = 0; i < 20; i += 1) await db.tenantTx(null, (tx) => upsertOwn(tx, seen));
+    await db.tenantTx(null, (tx) =>
+      upsertOwn(tx, { ...seen, ordinal: 1, name: "node-7/1", baseUrl: "http://127.0.0.1:8" }),
+    );
+    const { data } = await control.ask(listStreamers, {});
+    const idOf = (name: string): number => data.find((streamer) => streamer.name === name)?.id ?? 0;
+    assert.equal(idOf("node-7/1") - idOf("node-7/0"), 1);
+    await assert.rejects(control.ask(deleteStreamer, { streamerId: idOf("node-7/0") }, admin()), {
+      code: "STREAMER_ONLINE",
+    });
+  });
 });

@@ -3,14 +3,13 @@ import type { z } from "zod";
 import type { createStreamer, patchStreamer, Streamer } from "../../contracts/channel.ts";
 import { codeOf, ERRORS, fail } from "../../contracts/errors.ts";
 import type { StreamerReported } from "../../contracts/streamer.ts";
-import { playbackUrlOf } from "../../domain/payload/playback-url.ts";
 import type { Clock } from "../../lib/clock.ts";
 import type { Database, Tx } from "../../lib/db/database.ts";
 import * as channels from "./channel.store.ts";
 import { forget } from "./observation.ts";
-import { badFields, checkBaseUrl, type SourceRules } from "./sources.ts";
+import { checkBaseUrl, checkTemplate, type SourceRules } from "./sources.ts";
 import * as store from "./streamer-registry.store.ts";
-import { idAfter, pageOf, streamerView } from "./view.ts";
+import { idAfter, isRunning, pageOf, streamerView } from "./view.ts";
 
 export interface RegistryDeps {
   readonly db: Database;
@@ -46,8 +45,10 @@ export class StreamerRegistry {
   async create({ tenantId }: Asker, input: z.output<typeof createStreamer.input>): Promise<{ data: Streamer }> {
     const { trusted, platform } = input;
     if (platform && !trusted) fail("SCOPE_MISSING", { scope: "platform:admin" });
-    const baseUrl = await checkBaseUrl(input.baseUrl, { ...this.#deps.sources, trusted });
-    const playbackUrlTemplate = checkTemplate(input.playbackUrlTemplate ?? CASTIS_TEMPLATE);
+    const rules = { ...this.#deps.sources, trusted };
+    const baseUrl = await checkBaseUrl(input.baseUrl, rules);
+    const template = input.playbackUrlTemplate ?? CASTIS_TEMPLATE;
+    const playbackUrlTemplate = await checkTemplate({ template, baseUrl }, rules);
     const owner = platform ? null : tenantId;
     return this.#deps.db.tenantTx(owner, async (tx) => {
       const id = await store.insertStreamer(tx, {
@@ -78,17 +79,19 @@ export class StreamerRegistry {
 
   async patch(asker: Asker, input: z.output<typeof patchStreamer.input>): Promise<{ data: Streamer }> {
     const { streamerId, trusted } = input;
-    const { db, sources } = this.#deps;
+    const { db } = this.#deps;
+    const rules = { ...this.#deps.sources, trusted };
     const now = await this.#own(asker, streamerId);
     // Ours say of themselves what they are.
     if (now.kind === "castellan") return fail("STREAMER_NOT_YOURS", { streamerId });
-    const baseUrl =
-      input.baseUrl === undefined ? now.baseUrl : await checkBaseUrl(input.baseUrl, { ...sources, trusted });
+    const baseUrl = input.baseUrl === undefined ? now.baseUrl : await checkBaseUrl(input.baseUrl, rules);
+    const template = input.playbackUrlTemplate ?? now.playbackUrlTemplate;
+    const isNew = baseUrl !== now.baseUrl || template !== now.playbackUrlTemplate;
     const next = {
       name: input.name ?? now.name,
       baseUrl,
       credential: input.credential === undefined ? now.credential : input.credential,
-      playbackUrlTemplate: checkTemplate(input.playbackUrlTemplate ?? now.playbackUrlTemplate),
+      playbackUrlTemplate: isNew ? await checkTemplate({ template, baseUrl }, rules) : template,
       streamsMax: input.streamsMax === undefined ? now.streamsMax : input.streamsMax,
     };
     return db.tenantTx(now.tenantId, async (tx) => {
@@ -99,7 +102,9 @@ export class StreamerRegistry {
 
   async delete(asker: Asker, streamerId: number): Promise<{ data: { id: number } }> {
     const { db } = this.#deps;
-    const { tenantId } = await this.#own(asker, streamerId);
+    const now = await this.#own(asker, streamerId);
+    const { tenantId } = now;
+    if (isRunning(now, this.#deps.clock.nowMs())) return fail("STREAMER_ONLINE", { streamerId });
     const tenants = tenantId === null ? (await db.tenantTx(null, channels.allTenants)).map(({ id }) => id) : [tenantId];
     let originCount = 0;
     for (const id of tenants) originCount += await db.tenantTx(id, (tx) => liveOrigins(tx, streamerId));
@@ -189,15 +194,4 @@ const giveUp = async (tx: Tx, tenantId: string, streamerId: number): Promise<voi
     const isEmpty = (await channels.originsOf(tx, [channelId])).length === 0;
     if (channel?.deletedAt && isEmpty) await forget(tx, { tenantId, channelId });
   }
-};
-
-const checkTemplate = (template: string): string => {
-  const example = playbackUrlOf(template, { base: "http://node", tenant: "t", streamId: "s.stream" });
-  const url = URL.parse(example);
-  if (url === null || !/^https?:$/.test(url.protocol))
-    badFields({
-      path: "playbackUrlTemplate",
-      message: "must make an http URL; {base}, {tenant}, {streamId} are filled in",
-    });
-  return template;
 };

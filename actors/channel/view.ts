@@ -42,6 +42,10 @@ const healthOf = (streamer: StreamerRow, nowMs: number): Streamer["health"] => {
   return draining ? "draining" : "online";
 };
 
+/** One of ours that reports. */
+export const isRunning = (streamer: StreamerRow, nowMs: number): boolean =>
+  streamer.kind === "castellan" && ["online", "draining"].includes(healthOf(streamer, nowMs));
+
 export const streamerView = (streamer: StreamerRow, nowMs: number): Streamer => {
   const { id, name, kind, baseUrl, hasCredential, playbackUrlTemplate, streamsMax, streamCount } = streamer;
   return {
