@@ -1,31 +1,8 @@
 /** Puts an ask's input together from path, query or body, and from what only the gateway knows. */
-import type { z } from "zod";
 import type { FieldError } from "../contracts/errors.ts";
+import { FIELD_ERRORS_MAX, fieldErrors, UNKNOWN_FIELD } from "../lib/field-errors.ts";
 import { badInput } from "./reply.ts";
 import { type FilledField, isFilled, type Route } from "./routes.ts";
-
-const ERRORS_MAX = 50;
-
-type Issue = z.core.$ZodIssue;
-
-const pathOf = (base: readonly PropertyKey[], path: readonly PropertyKey[]): string => [...base, ...path].join(".");
-
-/** Of a union's branches the one that says most: a format's complaint rather than a wrong type. */
-const tellingBranch = (branches: readonly (readonly Issue[])[]): readonly Issue[] =>
-  branches.find((issues) => issues.every(({ code }) => code !== "invalid_type")) ?? branches[0] ?? [];
-
-const complaintsOf = (issue: Issue, base: readonly PropertyKey[]): FieldError[] => {
-  if (issue.code === "unrecognized_keys") {
-    return issue.keys.map((key) => ({ path: pathOf(base, [...issue.path, key]), message: "is not a known field" }));
-  }
-  const inner = issue.code === "invalid_union" ? tellingBranch(issue.errors) : [];
-  if (inner.length > 0) return inner.flatMap((one) => complaintsOf(one, [...base, ...issue.path]));
-  return [{ path: pathOf(base, issue.path), message: issue.message }];
-};
-
-/** zod's issues as the `errors[]` of a problem document. */
-export const fieldErrors = (error: z.ZodError): FieldError[] =>
-  error.issues.flatMap((issue) => complaintsOf(issue, [])).slice(0, ERRORS_MAX);
 
 const queryFields = (query: URLSearchParams, errors: FieldError[]): Record<string, string> => {
   const fields: Record<string, string> = Object.create(null);
@@ -51,9 +28,9 @@ const clientFields = (route: Route, { query, body, pathParams }: Given): Record<
   const fields: Record<string, unknown> = route.hasBody ? body : asked;
   for (const path of Object.keys(fields)) {
     if (Object.hasOwn(pathParams, path)) errors.push({ path, message: "is given by the path" });
-    else if (isFilled(path)) errors.push({ path, message: "is not a known field" });
+    else if (isFilled(path)) errors.push({ path, message: UNKNOWN_FIELD });
   }
-  if (errors.length > 0) throw badInput(errors.slice(0, ERRORS_MAX));
+  if (errors.length > 0) throw badInput(errors.slice(0, FIELD_ERRORS_MAX));
   return fields;
 };
 

@@ -9,6 +9,7 @@ import { codeOf, ERRORS, type ErrorCode, Fault, fail, messageOf } from "../../co
 import { StreamId } from "../../contracts/ids.ts";
 import type { Scope } from "../../contracts/kit.ts";
 import { Anchor, type StreamSpec } from "../../contracts/streamer.ts";
+import { fieldErrors } from "../../lib/field-errors.ts";
 import type { Log } from "../../lib/log/log.ts";
 import type { Streamer } from "./streamer.ts";
 
@@ -66,10 +67,7 @@ const parseBody = (text: string): { body: z.output<typeof Body>; posted: Record<
     return fail("BAD_JSON");
   }
   const parsed = Body.safeParse(value);
-  if (!parsed.success) {
-    const errors = parsed.error.issues.map(({ path, message }) => ({ path: path.join("."), message }));
-    return fail("BAD_INPUT", { errors: errors.slice(0, 20) });
-  }
+  if (!parsed.success) return fail("BAD_INPUT", { errors: fieldErrors(parsed.error) });
   return { body: parsed.data, posted: value as Record<string, unknown> }; // an object: the schema says so
 };
 

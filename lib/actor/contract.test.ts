@@ -136,7 +136,7 @@ describe("an ask", { concurrency: true }, () => {
     const errors = data.errors as { path: string; message: string }[];
     assert.deepEqual(errors.map(({ path }) => path).sort(), ["channel", "extra", "name", "times"]);
     assert.equal(errors.find(({ path }) => path === "channel")?.message, "must be a positive integer");
-    assert.equal(errors.find(({ path }) => path === "extra")?.message, "There is no such field.");
+    assert.equal(errors.find(({ path }) => path === "extra")?.message, "is not a known field");
     assert.equal(ran, false);
     assert.deepEqual(logged, []);
   });

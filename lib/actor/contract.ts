@@ -5,8 +5,9 @@
  */
 import type { ActionSchema, CallingOptions, Context, ServiceBroker } from "moleculer";
 import type { z } from "zod";
-import { Fault, type FieldError, fail } from "../../contracts/errors.ts";
+import { Fault, fail } from "../../contracts/errors.ts";
 import type { Ask, Fact } from "../../contracts/kit.ts";
+import { fieldErrors } from "../field-errors.ts";
 import { histogram } from "../metrics/metrics.ts";
 import { faultOf, isLate, isNodeGone, isNotThere } from "./faults.ts";
 import type { FromContract } from "./tenant-guard.ts";
@@ -26,7 +27,6 @@ export interface Meta {
 export type Call = Context<unknown, Meta>;
 export type Via = Call | ServiceBroker;
 
-const FIELD_ERRORS_MAX = 20;
 // 20 + 40 + … + 640 ms = 1.3 s: a rolling restart, or a peer that has not heard of a new node yet
 const RESENDS_MAX = 6;
 const RESEND_DELAY_MS = 20;
@@ -37,26 +37,6 @@ const askSeconds = histogram({
   labels: ["ask", "code"],
   buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25],
 });
-
-type Issue = z.core.$ZodIssue;
-
-/** One complaint per field: of a union the branch that the value's type fits, of unknown keys one each. */
-const complaints = (issue: Issue, above: readonly PropertyKey[] = []): FieldError[] => {
-  const path = [...above, ...issue.path];
-  if (issue.code === "unrecognized_keys") {
-    return issue.keys.map((key) => ({ path: [...path, key].join("."), message: "There is no such field." }));
-  }
-  if (issue.code === "invalid_union") {
-    const isMeant = (branch: Issue[]) =>
-      !branch.some((inner) => inner.code === "invalid_type" && inner.path.length === 0);
-    const meant = issue.errors.find(isMeant);
-    if (meant) return meant.flatMap((inner) => complaints(inner, path));
-  }
-  return [{ path: path.join("."), message: issue.message }];
-};
-
-const fieldErrors = (error: z.ZodError): FieldError[] =>
-  error.issues.flatMap((issue) => complaints(issue)).slice(0, FIELD_ERRORS_MAX);
 
 /** The checked input, or BAD_INPUT with a complaint per field in `data.errors`. */
 export const parseInput = <S extends z.ZodType>(schema: S, value: unknown): z.output<S> => {
