@@ -1,9 +1,11 @@
 /** Listens for new events on a connection of its own, and comes back when it breaks; pollers cover what it misses. */
+import { setTimeout as pause } from "node:timers/promises";
 import pg from "pg";
 import { connectionConfig } from "../db/database.ts";
 
 const CHANNEL = "castellan_event"; // publish_event notifies it
 const AGAIN_MS = 1_000;
+const GOODBYE_MS = 1_000; // a server that hangs never closes its end of the connection
 
 export class Wake {
   readonly #url: string;
@@ -35,7 +37,8 @@ export class Wake {
   async stop(): Promise<void> {
     this.#stopped = true;
     clearTimeout(this.#timer);
-    await this.#client?.end().catch(() => {});
+    const goodbye = this.#client?.end().catch(() => {});
+    await Promise.race([goodbye, pause(GOODBYE_MS, undefined, { ref: false })]);
   }
 
   #again(): void {
