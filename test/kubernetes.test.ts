@@ -42,7 +42,6 @@ interface PodSpec {
   readonly terminationGracePeriodSeconds: number;
   readonly automountServiceAccountToken: boolean;
   readonly enableServiceLinks: boolean;
-  readonly setHostnameAsFQDN?: boolean | null;
   readonly hostNetwork?: boolean;
   readonly dnsPolicy?: string;
   readonly affinity?: { readonly podAntiAffinity: Readonly<Record<string, unknown>> };
@@ -338,10 +337,8 @@ test("streamers have addresses of their own that edges find, and are kept apart"
   assert.equal(streamer.kind, "StatefulSet");
   const announced = podNames(streamer).map((podName) => settingsOf(streamer, podName).streamerPublicUrl);
   assert.deepEqual(announced, ["http://streamer-0.streamer:8082", "http://streamer-1.streamer:8082"]);
-  const { setHostnameAsFQDN, affinity, topologySpreadConstraints } = podOf(streamer);
-  assert.equal(setHostnameAsFQDN, true, "an address without STREAMER_PUBLIC_URL is the host's name");
-  const longest = `streamer-99.${streamer.spec.serviceName}.${kustomization.namespace}.svc.cluster.local`;
-  assert.ok(longest.length <= 64, "Linux takes no longer host name");
+  assert.equal(streamer.spec.serviceName, "streamer", "the name behind the dot");
+  const { affinity, topologySpreadConstraints } = podOf(streamer);
   assert.equal((named(services, "streamer").spec as Record<string, unknown>).publishNotReadyAddresses, true);
   assert.ok(affinity?.podAntiAffinity && topologySpreadConstraints?.length);
 });
@@ -373,16 +370,11 @@ test("the multicast variant gives each host's network to one streamer, under the
   for (const patch of changed) named(ofKind(patch.kind), patch.metadata.name);
   const streamer = merged(named(ours, "streamer"), named(changed, "streamer")) as Workload;
   const settings = settingsOf(streamer);
-  assert.equal(settings.host, HOST_IP, "edges fetch from where it listens");
+  assert.equal(settings.host, HOST_IP, "it listens where edges find it");
   assert.equal(settings.streamerPublicUrl, `http://${HOST_IP}:8082`);
   assert.deepEqual(unknownVariables(environmentOf(streamer, "streamer-0")), []);
-  const { hostNetwork, dnsPolicy, setHostnameAsFQDN, affinity } = podOf(streamer);
-  assert.deepEqual(
-    { hostNetwork, dnsPolicy, setHostnameAsFQDN },
-    {
-      ...{ hostNetwork: true, dnsPolicy: "ClusterFirstWithHostNet", setHostnameAsFQDN: undefined },
-    },
-  );
+  const { hostNetwork, dnsPolicy, affinity } = podOf(streamer);
+  assert.deepEqual({ hostNetwork, dnsPolicy }, { hostNetwork: true, dnsPolicy: "ClusterFirstWithHostNet" });
   assert.deepEqual(Object.keys(affinity?.podAntiAffinity ?? {}), ["requiredDuringSchedulingIgnoredDuringExecution"]);
   const labels = named(changed, "castellan").metadata.labels ?? {};
   assert.equal(labels["pod-security.kubernetes.io/enforce"], "privileged", "only there may a pod have that network");

@@ -55,7 +55,7 @@ test("a fact about a channel and the news of a streamer each lead to a new snaps
   };
   assert.equal(await baseAfter(2), "http://a:1/live/acme/one.stream");
 
-  await db.asOwner("update streamer set base_url = 'http://b:2'");
+  await db.asOwner("update streamer set base_url = 'http://b:2', public_url = 'http://b:2'");
   announce(broker, streamerReported, {
     ...{ nodeId: "node-1", ordinal: 0, name: "a", baseUrl: "http://b:2", publicUrl: "http://b:2" },
     ...{ streamsMax: 8, draining: false, streams: [] },

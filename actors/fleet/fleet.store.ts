@@ -14,6 +14,7 @@ export interface OriginRow {
   /** Null for a channel without an origin that could be used. */
   readonly originId: number | null;
   readonly kind: "castellan" | "castis";
+  /** Where edges find it: its public URL. With a mark while it has lost its address to another. */
   readonly baseUrl: string;
   readonly playbackUrl: string | null;
   readonly status: "pending" | "active" | "failed" | "stopped";
@@ -48,7 +49,9 @@ export const playableChannels = async (tx: Tx): Promise<OriginRow[]> =>
   (
     await tx.query<OriginRow>(
       `select c.stream_id as "streamId", c.ingest_config ->> 'chunkDuration' as "chunkDuration", o.id as "originId",
-         s.kind, s.base_url as "baseUrl", o.playback_url as "playbackUrl", o.status, s.draining
+         s.kind,
+         case when s.base_url like '%#was-%' then s.base_url else coalesce(s.public_url, s.base_url) end as "baseUrl",
+         o.playback_url as "playbackUrl", o.status, s.draining
        from channel c
        left join (channel_origin o join streamer s on s.id = o.streamer_id)
          on o.channel_id = c.id and o.wanted = 'present' and o.status <> 'conflict'

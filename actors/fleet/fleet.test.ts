@@ -28,12 +28,12 @@ describe("snapshots", () => {
     await db.asOwner("insert into tenant (id, slug, name) values ($1, $2, $2)", [id, slug]);
     return id;
   };
-  const newStreamer = async (baseUrl: string): Promise<number> => {
+  const newStreamer = async (publicUrl: string, baseUrl = publicUrl): Promise<number> => {
     const { rows } = await db.asOwner<{ id: string }>(
       `insert into streamer (kind, name, base_url, public_url, playback_url_template, streams_max, node_id, ordinal)
-       values ('castellan', $1, $1, $1, '', 8, 'node-1', 0)
+       values ('castellan', $1, $1, $2, '', 8, $1, 0)
        on conflict (tenant_id, base_url) do update set name = excluded.name returning id`,
-      [baseUrl],
+      [baseUrl, publicUrl],
     );
     return Number(rows[0]?.id);
   };
@@ -73,6 +73,13 @@ describe("snapshots", () => {
     assert.deepEqual(basesOf(snapshot, "first"), [["one.stream", `${BASE}/live/first/one.stream`], ["two.stream"]]);
     assert.deepEqual(basesOf(snapshot, "second"), [["one.stream", `${BASE}/live/second/one.stream`]]);
     assert.equal(snapshot?.channels.find(({ tenant }) => tenant === "first")?.segmentMs, 2_000);
+  });
+
+  test("name streamers of ours by the URL under which others find them", async () => {
+    const tenant = await newTenant("outside");
+    await newChannel(tenant, "one.stream", [await newStreamer("http://192.0.2.10:8082", "http://inside:8082")]);
+    const snapshot = await node().fleet.snapshotFor(0);
+    assert.deepEqual(basesOf(snapshot, "outside"), [["one.stream", "http://192.0.2.10:8082/live/outside/one.stream"]]);
   });
 
   test("have the same number on every node, and a higher one after each change", async () => {
