@@ -15,6 +15,7 @@ import { IngestConfig, TranscodeConfig } from "../../contracts/streamer.ts";
 import { mergePatch } from "../../domain/payload/payload.ts";
 import { dashUrlOf } from "../../domain/payload/playback-url.ts";
 import type { Database, Tx } from "../../lib/db/database.ts";
+import { idAfter, pageOf } from "../../lib/page.ts";
 import { planOrigins, type WantedOriginInput } from "./changes.ts";
 import * as store from "./channel.store.ts";
 import { failuresOf, fieldsOf, markDeleted, type Settle, viewOf, type Who, type Written } from "./creation.ts";
@@ -22,7 +23,7 @@ import { announceChange, applyObserved } from "./observation.ts";
 import { readObserved, type Seen } from "./observed.ts";
 import { badFields, checkSources, type SourceRules } from "./sources.ts";
 import { knownStreamers, ownStreamers } from "./streamer-registry.store.ts";
-import { channelView, idAfter, type Live, pageOf } from "./view.ts";
+import { channelView, type Live } from "./view.ts";
 
 export interface ChannelsDeps {
   readonly db: Database;

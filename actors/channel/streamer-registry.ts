@@ -5,11 +5,12 @@ import { codeOf, ERRORS, fail } from "../../contracts/errors.ts";
 import type { StreamerReported } from "../../contracts/streamer.ts";
 import type { Clock } from "../../lib/clock.ts";
 import type { Database, Tx } from "../../lib/db/database.ts";
+import { idAfter, pageOf } from "../../lib/page.ts";
 import * as channels from "./channel.store.ts";
 import { forget } from "./observation.ts";
 import { checkBaseUrl, checkTemplate, type SourceRules } from "./sources.ts";
 import * as store from "./streamer-registry.store.ts";
-import { idAfter, isRunning, pageOf, streamerView } from "./view.ts";
+import { isRunning, streamerView } from "./view.ts";
 
 export interface RegistryDeps {
   readonly db: Database;

@@ -1,26 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { StreamerRow } from "./streamer-registry.store.ts";
-import { idAfter, OFFLINE_AFTER_MS, pageOf, streamerView } from "./view.ts";
-
-const rows = (count: number) => Array.from({ length: count }, (_, i) => ({ id: i * 3 + 1 }));
-
-test("a full page that is the last one gives no cursor", () => {
-  assert.deepEqual(pageOf("channels", rows(2), 2), { rows: rows(2), nextCursor: null });
-});
-
-test("a cursor leads to what comes after the last row of its page", () => {
-  const { rows: page, nextCursor } = pageOf("channels", rows(3), 2);
-  assert.deepEqual(page, rows(2));
-  assert.equal(idAfter("channels", nextCursor!), 4);
-});
-
-test("only cursors that this list gave out are taken", () => {
-  const { nextCursor } = pageOf("channels", rows(3), 2);
-  const foreign = ["", "x", "4", `${nextCursor}=`, `${nextCursor} `, Buffer.from("channels:-1").toString("base64url")];
-  for (const cursor of foreign) assert.throws(() => idAfter("channels", cursor), { code: "BAD_CURSOR" }, cursor);
-  assert.throws(() => idAfter("streamers", nextCursor!), { code: "BAD_CURSOR" });
-});
+import { OFFLINE_AFTER_MS, streamerView } from "./view.ts";
 
 const OWN: StreamerRow = {
   id: 1,

@@ -1,7 +1,6 @@
-/** From rows to what clients of the API see, and the opaque cursors of lists. */
+/** From rows to what clients of the API see. */
 import type { z } from "zod";
 import type { Channel, ChannelOrigin, LiveStatus, Streamer } from "../../contracts/channel.ts";
-import { fail } from "../../contracts/errors.ts";
 import type { ChannelRow, OriginRow } from "./channel.store.ts";
 import type { StreamerRow } from "./streamer-registry.store.ts";
 
@@ -55,27 +54,4 @@ export const streamerView = (streamer: StreamerRow, nowMs: number): Streamer => 
     lastSeenAt: streamer.lastSeenAt?.toISOString() ?? null,
     createdAt: streamer.createdAt.toISOString(),
   };
-};
-
-/** One row more than the page was asked for, to know whether there is a next one. */
-export const pageOf = <Row extends { id: number }>(
-  list: string,
-  rows: readonly Row[],
-  limit: number,
-): { rows: readonly Row[]; nextCursor: string | null } => {
-  const page = rows.slice(0, limit);
-  const last = page.at(-1);
-  return { rows: page, nextCursor: rows.length > limit && last ? cursorAfter(list, last.id) : null };
-};
-
-const cursorAfter = (list: string, id: number): string => Buffer.from(`${list}:${id}`).toString("base64url");
-
-/** The id that a cursor of this list stands after; 0 for the first page. */
-export const idAfter = (list: string, cursor: string | undefined): number => {
-  if (cursor === undefined) return 0;
-  const text = Buffer.from(cursor, "base64url").toString("latin1");
-  const id = /^([a-z]+):([1-9]\d{0,14})$/.exec(text);
-  // Only what we gave out: base64url is lenient when it is read.
-  if (id?.[1] !== list || cursorAfter(list, Number(id[2])) !== cursor) return fail("BAD_CURSOR");
-  return Number(id[2]);
 };

@@ -14,8 +14,8 @@ import {
   type Tenant,
 } from "../../contracts/tenant.ts";
 import type { Database } from "../../lib/db/database.ts";
+import { pageOf, uuidAfter } from "../../lib/page.ts";
 import { hashOf, keyRow, makeSecret, tenantIdIn } from "./api-key.ts";
-import { idIn, pageOf } from "./cursor.ts";
 import {
   insertKey,
   insertTenant,
@@ -90,10 +90,10 @@ export class Tenants {
   }
 
   async list({ cursor, limit }: Page): Promise<z.output<typeof listTenants.result>> {
-    const afterId = idIn("tenants", cursor);
+    const afterId = uuidAfter("tenants", cursor);
     const rows = await this.#db.tenantTx(null, (tx) => tenantPage(tx, { afterId, rowCount: limit + 1 }));
-    const { page, nextCursor } = pageOf("tenants", { rows, limit });
-    return { data: page.map(tenantOfRow), nextCursor };
+    const page = pageOf("tenants", rows, limit);
+    return { data: page.rows.map(tenantOfRow), nextCursor: page.nextCursor };
   }
 
   async createKey(
@@ -108,10 +108,10 @@ export class Tenants {
   }
 
   async listKeys(tenantId: string, { cursor, limit }: Page) {
-    const afterId = idIn("api-keys", cursor);
+    const afterId = uuidAfter("api-keys", cursor);
     const rows = await this.#db.tenantTx(tenantId, (tx) => keyPage(tx, { afterId, rowCount: limit + 1 }));
-    const { page, nextCursor } = pageOf("api-keys", { rows, limit });
-    return { data: page.map(keyOfRow), nextCursor };
+    const page = pageOf("api-keys", rows, limit);
+    return { data: page.rows.map(keyOfRow), nextCursor: page.nextCursor };
   }
 
   /** Revoking twice gives the same answer twice. */
