@@ -23,7 +23,8 @@ const world = async (t: TestContext) => {
   const clip = async (name: string, picture: { width: number; height: number; rate: string; seconds: number }) => {
     await runFfmpeg({ ...run, args: demoClipArguments(path.join(folder, name), picture), deadlineMs: 60_000 });
   };
-  return { dataDir, run, folder, clip, store: new LoopStore({ ...run, dataDir }) };
+  const another = () => new LoopStore({ ...run, dataDir });
+  return { dataDir, run, folder, clip, store: another(), another };
 };
 const collect = async (run: Awaited<ReturnType<typeof world>>["run"], args: readonly string[]): Promise<Buffer> => {
   const chunks: Buffer[] = [];
@@ -103,8 +104,8 @@ test("files of other sizes, rates and tracks become one loop without a seam, whe
   }
 });
 
-test("a file is conformed once, however many streams play it; what nobody used is swept away", async (t) => {
-  const { dataDir, clip, store } = await world(t);
+test("a file is conformed once, however many streams play it; what nobody uses is swept away", async (t) => {
+  const { dataDir, clip, store, another } = await world(t);
   await clip("1.mp4", { width: 160, height: 90, rate: "25", seconds: 1 });
   const [one, two] = await Promise.all([store.open("default", "mix", null), store.open("default", "mix", null)]);
   assert.deepEqual(one, two);
@@ -114,10 +115,15 @@ test("a file is conformed once, however many streams play it; what nobody used i
     one.clips.map(({ fileName }) => fileName),
   );
   await writeFile(path.join(made, "x.mov.12.part"), "cut off");
+  await store.writeLists(one, "default/a.stream", 0);
   await store.sweep(Date.now());
-  assert.equal((await readdir(made)).length, 1);
-  await utimes(path.join(made, one.clips[0]?.fileName ?? ""), 0, 0);
+  assert.equal((await readdir(made)).length, 3);
+  // Streams play it for a month; then the node is started again and none does.
+  for (const name of await readdir(made)) await utimes(path.join(made, name), 0, 0);
   await store.sweep(Date.now());
+  await another().sweep(Date.now());
+  assert.equal((await readdir(made)).length, 3);
+  await another().sweep(Date.now() + 15 * 86_400_000);
   assert.deepEqual(await readdir(made), []);
 });
 

@@ -5,6 +5,7 @@ import { mkdir, readdir, rename, rm, stat, utimes, writeFile } from "node:fs/pro
 import path from "node:path";
 import { LRUCache } from "lru-cache";
 import { fail } from "../../contracts/errors.ts";
+import type { Clock } from "../../lib/clock.ts";
 import type { Ffmpeg } from "../../lib/ffmpeg/binary.ts";
 import { conformArguments, probeArguments } from "../../lib/ffmpeg/conform.ts";
 import type { PidFiles } from "../../lib/ffmpeg/pid-files.ts";
@@ -33,11 +34,12 @@ export interface LoopDeps {
   readonly pidFiles: PidFiles;
 }
 
+const DAY_MS = 86_400_000;
 const FILES_MAX = 500;
 const PROBED_MAX = 5_000;
 const PROBE_DEADLINE_MS = 20_000;
 const CONFORM_DEADLINE_MS = 6 * 3_600_000; // a film of 2 h on a slow machine
-const UNUSED_MS = 14 * 86_400_000;
+const UNUSED_MS = 14 * DAY_MS;
 const RECIPE = 1; // grows when conformed files are made otherwise
 const RATE_DEFAULT: FrameRate = { num: 25, den: 1 };
 
@@ -51,11 +53,26 @@ export class LoopStore {
   /** Conforming costs all cores: one file at a time, however many streams wait. */
   #queue: Promise<unknown> = Promise.resolve();
   readonly #running = new Map<string, Promise<void>>();
+  /** Files below `#dir` that streams of this process have opened: they may read them for months. */
+  readonly #used = new Set<string>();
+  #sweeping: NodeJS.Timeout | undefined;
   /** What is known of files, by their stamps: a restarted stream need not look at each again. */
   readonly #probed = new LRUCache<string, { readonly info: SourceInfo | null }>({ max: PROBED_MAX });
 
   constructor(deps: LoopDeps) {
     this.#deps = deps;
+  }
+
+  /** Sweeps now and once a day. */
+  async start(clock: Clock): Promise<void> {
+    const { log } = this.#deps;
+    const sweep = () =>
+      this.sweep(clock.nowMs()).catch((error: unknown) => log.warn({ err: error }, "loops: no sweep"));
+    await sweep();
+    this.#sweeping = setInterval(() => void sweep(), DAY_MS);
+  }
+  stop(): void {
+    clearInterval(this.#sweeping);
   }
 
   get #dir(): string {
@@ -116,16 +133,23 @@ export class LoopStore {
     const lists = loopLists(loop.clips, { gopSeconds, startGop, hourName });
     await mkdir(this.#dir, { recursive: true });
     await writeFile(path.join(this.#dir, hourName), lists.hour);
-    const top = path.join(this.#dir, `${base}.ffconcat`);
+    const topName = `${base}.ffconcat`;
+    const top = path.join(this.#dir, topName);
     await writeFile(top, lists.top);
+    for (const name of [topName, hourName]) this.#used.add(name);
     return top;
   }
 
-  /** Removes what no stream has used for two weeks, and what an interrupted run left. */
+  /** Removes what no stream has used for two weeks, and what an interrupted run left; notes what is in use. */
   async sweep(nowMs: number): Promise<void> {
     const names = await readdir(this.#dir).catch(() => []);
     for (const name of names) {
       const file = path.join(this.#dir, name);
+      if (this.#used.has(name)) {
+        const now = new Date(nowMs);
+        await utimes(file, now, now);
+        continue;
+      }
       const { mtimeMs } = await stat(file).catch(() => ({ mtimeMs: nowMs }));
       if (name.endsWith(".part") || nowMs - mtimeMs > UNUSED_MS) await rm(file, { force: true });
     }
@@ -155,6 +179,7 @@ export class LoopStore {
     const key = JSON.stringify([RECIPE, file.path, file.stamp, shape]);
     const fileName = `${createHash("sha256").update(key).digest("hex").slice(0, 32)}.mov`;
     const to = path.join(this.#dir, fileName);
+    this.#used.add(fileName);
     const running = this.#running.get(fileName);
     if (running) return running.then(() => fileName);
     const work = this.#queue.then(() => this.#conform(file.path, to, shape));

@@ -112,9 +112,10 @@ export class Streamer {
   /** A stream of the castis API: STREAM_EXISTS when there is one of that name, however equal. It runs until deleted. */
   post(spec: StreamSpec, posted: Record<string, unknown>, leaseEpoch: number | null): Promise<void> {
     return this.#command(spec, async () => {
-      if (leaseEpoch !== null) await this.#admit(spec, leaseEpoch);
-      parsePayload(spec.payload);
+      // What is refused raises no epoch: it might not be the supervisor's word.
       if (this.#streams.has(keyOf(spec))) fail("STREAM_EXISTS", { streamId: spec.streamId });
+      parsePayload(spec.payload);
+      if (leaseEpoch !== null) await this.#admit(spec, leaseEpoch);
       this.#checkRoom();
       await this.#options.opener.check(spec.payload.url, spec);
       this.#run(keptFrom({ spec, leaseEpoch: leaseEpoch ?? 0, posted }, null));

@@ -10,6 +10,7 @@ import { baseUrlOf, type Config } from "../../lib/config/config.ts";
 import { findFfmpeg } from "../../lib/ffmpeg/binary.ts";
 import { PidFiles } from "../../lib/ffmpeg/pid-files.ts";
 import { type Listener, openListener, type Ready } from "../../lib/http/listener.ts";
+import { writeProblem } from "../../lib/http/problem.ts";
 import type { Log } from "../../lib/log/log.ts";
 import { openSourceProxy } from "../../lib/source-proxy.ts";
 import { CastisApi } from "./castis-api.ts";
@@ -67,7 +68,7 @@ export const openMedia = async ({ config, log, clock, startIngest }: StreamersOp
   const reaped = await pidFiles.reap();
   if (reaped.length > 0) log.warn({ pids: reaped }, "killed what an earlier run had left behind");
   const loops = new LoopStore({ ffmpeg, dataDir, log, pidFiles });
-  await loops.sweep(clock.nowMs());
+  await loops.start(clock);
   const { allowPrivateSources, streamsMax, ringBytesMax } = config;
   const proxy = await openSourceProxy({ allowPrivateSources, log });
   const shared = {
@@ -81,7 +82,11 @@ export const openMedia = async ({ config, log, clock, startIngest }: StreamersOp
     const stateFile = new StateFile(path.join(dataDir, "run", `streamer-${ordinal}.json`), log);
     return new Streamer({ ...shared, stateFile, changed });
   };
-  return { make, close: () => proxy.close() };
+  const close = () => {
+    loops.stop();
+    return proxy.close();
+  };
+  return { make, close };
 };
 
 /** The public URL is the first streamer's; further ones add to its port. */
@@ -98,13 +103,16 @@ export const openUnit = async (options: StreamersOptions, ordinal: number, make:
   const log = options.log.child({ streamer: ordinal });
   const streamer = make(ordinal, () => reporter.changed());
   const live = new LiveHttp(streamer.find);
-  const castis = new CastisApi({ streamer, log, authenticate: (key) => send(broker, authenticate, { key }) });
+  const castis = new CastisApi({
+    ...{ streamer, log },
+    authenticate: (key, requestId) => send(broker, authenticate, { key }, { requestId }),
+  });
   const listener = await openListener({
     ...{ name: `streamer ${ordinal}`, host: config.host, log, ready },
     port: config.streamerPort === 0 ? 0 : config.streamerPort + ordinal,
     handle: (request, response) => {
       if (live.handle(request, response) || castis.handle(request, response)) return;
-      response.writeHead(404, { "content-length": 0 }).end();
+      writeProblem({ request, response }, { code: "NOT_FOUND" });
     },
   });
   const baseUrl = baseUrlOf(config.host, listener.port);

@@ -122,19 +122,34 @@ describe("what the edge knows of channels", () => {
     assert.equal(asked.length, questions, "a hint of what it has is no reason to ask");
   });
 
+  test("is waited for where a channel is not known, but not for ever", async (t) => {
+    const { make, answerWith, pass } = await scene(t);
+    const fleet = make();
+    await fleet.start();
+    pass(10_000);
+    answerWith(async () => snapshotOf(7));
+    await fleet.missed();
+    assert.ok(fleet.find("acme", "one.stream"));
+    pass(10_000);
+    let settle = () => {};
+    answerWith(() => new Promise((resolve) => (settle = () => resolve(null))));
+    await fleet.missed();
+    settle();
+  });
+
   test("is asked for once a second at most for channels that it does not know", async (t) => {
     const { make, asked, pass } = await scene(t);
     const fleet = make();
     await fleet.start();
     pass(10_000);
-    for (let count = 0; count < 5; count += 1) fleet.missed();
+    for (let count = 0; count < 5; count += 1) void fleet.missed();
     assert.equal(asked.length, 2);
     await until("the answer", async () => {
       await fleet.refresh();
       return true;
     });
     pass(1_000);
-    fleet.missed();
+    void fleet.missed();
     assert.ok(asked.length >= 3);
   });
 });

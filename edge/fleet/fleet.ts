@@ -2,6 +2,7 @@
  * What the edge knows of channels and their origins: the newest snapshot that it has heard of, kept on disk. It never
  * goes back to an older one, and goes on with the last one for as long as nobody answers.
  */
+import { setTimeout as pause } from "node:timers/promises";
 import type { Snapshot } from "../../contracts/fleet.ts";
 import type { Clock } from "../../lib/clock.ts";
 import type { Log } from "../../lib/log/log.ts";
@@ -11,6 +12,8 @@ import { readSnapshot, writeSnapshot } from "./snapshot-file.ts";
 const REFRESH_MS = 10_000;
 /** Until the first snapshot, and at most this often for channels that are asked for and not known. */
 const HURRY_MS = 1_000;
+/** A viewer waits so long for a channel that may be brand new. */
+const MISSED_WAIT_MS = 1_000;
 
 export interface FleetDeps {
   readonly path: string;
@@ -64,8 +67,11 @@ export class Fleet {
     if (version > this.#version) void this.refresh();
   }
 
-  missed(): void {
-    if (this.#deps.nowMs() - this.#askedAtMs >= HURRY_MS) void this.refresh();
+  /** Resolves when it is known whether there is such a channel now, and soon where nobody answers. */
+  async missed(): Promise<void> {
+    const isDue = this.#deps.nowMs() - this.#askedAtMs >= HURRY_MS;
+    const asking = isDue ? this.refresh() : this.#asking;
+    if (asking) await Promise.race([asking, pause(MISSED_WAIT_MS, undefined, { ref: false })]);
   }
 
   /** Asks now; again where a question was under way already: its answer may be older than the reason for this one. */

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { ERRORS } from "../../contracts/errors.ts";
 import { parseTarget } from "./request.ts";
 
 test("a path of a stream is taken apart, and its query kept aside", () => {
@@ -48,7 +49,7 @@ const REFUSED: [status: number, url: string][] = [
 test("what is malformed is refused with 400, what is not ours with 404, what is too long with 414", () => {
   for (const [status, url] of REFUSED) {
     const parsed = parseTarget(url);
-    assert.equal("refusal" in parsed ? parsed.refusal.status : "taken", status, url.slice(0, 80));
+    assert.equal("refusal" in parsed ? ERRORS[parsed.refusal.code].status : "taken", status, url.slice(0, 80));
   }
 });
 

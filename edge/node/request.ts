@@ -1,4 +1,5 @@
 /** Phase "parse" of a request: from the request line to a path that can't mean two things. Pure. */
+import type { Refusal } from "../../lib/http/problem.ts";
 
 /** Longest request target that is looked at. */
 const TARGET_LENGTH_MAX = 2_048;
@@ -14,13 +15,11 @@ export interface Target {
   /** Without the question mark; undefined where there is none. */
   readonly query: string | undefined;
 }
-export interface Refusal {
-  readonly status: 400 | 404 | 414;
-  readonly why: string;
-}
 export type Parsed = { readonly target: Target } | { readonly refusal: Refusal };
 
-const refuse = (status: Refusal["status"], why: string): Parsed => ({ refusal: { status, why } });
+const TOO_LONG: Parsed = { refusal: { code: "TARGET_TOO_LONG", data: { limit: `${TARGET_LENGTH_MAX} characters` } } };
+const NOT_OURS: Parsed = { refusal: { code: "NOT_FOUND" } };
+const malformed = (reason: string): Parsed => ({ refusal: { code: "PATH_REFUSED", data: { reason } } });
 
 // RFC 3986 §3.3 pchar without percent signs: what names of media may be made of once they are decoded.
 const NAME = /^[A-Za-z0-9._~!$&'()*+,;=:@-]+$/;
@@ -36,27 +35,27 @@ const decodeName = (raw: string): string | undefined => {
   }
 };
 
-/** Takes `/live/{tenant}/{streamId}/{path}`, refuses the rest: 400 for what is malformed, 404 for what is not ours. */
+/** Takes `/live/{tenant}/{streamId}/{path}`, refuses the rest: what is malformed, and what is not ours. */
 export const parseTarget = (url: string): Parsed => {
-  if (url.length > TARGET_LENGTH_MAX) return refuse(414, "the request target is too long");
+  if (url.length > TARGET_LENGTH_MAX) return TOO_LONG;
   const mark = url.indexOf("?");
   const rawPath = mark < 0 ? url : url.slice(0, mark);
   const query = mark < 0 ? undefined : url.slice(mark + 1);
-  if (!rawPath.startsWith("/")) return refuse(400, "the request target is no path");
+  if (!rawPath.startsWith("/")) return malformed("the request target is no path");
   const rawNames = rawPath.slice(1).split("/");
   const names: string[] = [];
   for (const raw of rawNames) {
-    if (raw === "") return refuse(404, "an empty name");
-    if (raw.length > NAME_LENGTH_MAX) return refuse(400, "a name is too long");
+    if (raw === "") return NOT_OURS;
+    if (raw.length > NAME_LENGTH_MAX) return malformed("a name is too long");
     const name = decodeName(raw);
-    if (name === undefined) return refuse(400, "a name holds characters that are not taken");
-    if (name === "." || name === "..") return refuse(400, "dot segments are not taken");
+    if (name === undefined) return malformed("a name holds characters that are not taken");
+    if (name === "." || name === "..") return malformed("dot segments are not taken");
     names.push(name);
   }
   const [root, tenant, streamId, ...rest] = names;
   if (root !== "live" || tenant === undefined || streamId === undefined || rest.length === 0) {
-    return refuse(404, "not below /live/{tenant}/{streamId}/");
+    return NOT_OURS;
   }
-  if (rest.length > NAMES_MAX) return refuse(404, "too deep");
+  if (rest.length > NAMES_MAX) return NOT_OURS;
   return { target: { tenant, streamId, path: rest.join("/"), query } };
 };

@@ -8,6 +8,7 @@
  * (fill.ts). answer: conditions, ranges, bytes (answer.ts).
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Refusal } from "../../lib/http/problem.ts";
 import { type Lookup, lookUp } from "../cache/lookup.ts";
 import { kindOf, ownQueryOf, segmentNumberOf } from "../cache/object-kind.ts";
 import type { Floors, LiveWindows } from "../cache/progress.ts";
@@ -21,15 +22,15 @@ import type { Prober } from "../origin/prober.ts";
 import { answerWith, type Content, type Exchange } from "./answer.ts";
 import { ALLOWED_METHODS, cacheStatusOf, hasLooped, OPEN_TO_ALL, PREFLIGHT } from "./headers.ts";
 import type { EdgeMetrics, Result } from "./metrics.ts";
-import { type Problem, problemOf, refuse } from "./refusal.ts";
+import { refuse } from "./refusal.ts";
 import { parseTarget, type Target } from "./request.ts";
 
 export interface Directory {
   /** 0 until the edge has heard of any channel. */
   readonly version: number;
   find(tenant: string, streamId: string): KnownChannel | undefined;
-  /** Somebody asked for a channel that is not known: it may be brand new. */
-  missed(): void;
+  /** Somebody asked for a channel that is not known: it may be brand new. Resolves when more may be known. */
+  missed(): Promise<void>;
 }
 export interface ServeDeps {
   readonly directory: Directory;
@@ -61,7 +62,7 @@ interface Route {
 }
 type Verdict =
   | { readonly kind: "content"; readonly result: Result; readonly content: Content }
-  | { readonly kind: "problem"; readonly result: Result; readonly problem: Problem };
+  | { readonly kind: "problem"; readonly result: Result; readonly refusal: Refusal };
 
 export class Server {
   readonly #deps: ServeDeps;
@@ -79,14 +80,15 @@ export class Server {
     if (early) return this.#count(early, 0);
     const parsed = parseTarget(request.url ?? "");
     if ("refusal" in parsed) {
-      const { status, why } = parsed.refusal;
-      refuse(exchange, status === 404 ? problemOf("NOT_FOUND") : { status, title: why });
+      refuse(exchange, parsed.refusal);
       return this.#count("refused", 0);
     }
+    const { tenant, streamId } = parsed.target;
+    if (!this.#deps.directory.find(tenant, streamId)) await this.#deps.directory.missed();
     const route = this.#route(parsed.target);
-    if ("status" in route) {
+    if ("code" in route) {
       refuse(exchange, route);
-      return this.#count(route.status === 404 ? "missing" : "failed", 0);
+      return this.#count(route.code === "NOT_FOUND" ? "missing" : "failed", 0);
     }
     return this.#serveRoute(exchange, route, parsed.target.query);
   }
@@ -105,34 +107,33 @@ export class Server {
       return "preflight";
     }
     if (request.method !== "GET" && request.method !== "HEAD") {
-      const problem = problemOf("METHOD_NOT_ALLOWED", { method: request.method });
-      refuse(exchange, { ...problem, headers: { allow: ALLOWED_METHODS, connection: "close" } });
+      const refusal: Refusal = { code: "METHOD_NOT_ALLOWED", data: { method: request.method } };
+      refuse(exchange, refusal, { allow: ALLOWED_METHODS, connection: "close" });
       return "refused";
     }
     if (hasLooped(request.headers.via, this.#deps.name)) {
-      refuse(exchange, { status: 508, title: "The request has been here before." });
+      refuse(exchange, { code: "REQUEST_LOOPED" });
       return "refused";
     }
     return undefined;
   }
 
-  #route({ tenant, streamId, path }: Target): Route | Problem {
+  #route({ tenant, streamId, path }: Target): Route | Refusal {
     const { directory, health, prober } = this.#deps;
     const channel = directory.find(tenant, streamId);
     if (!channel) {
-      directory.missed();
-      return directory.version === 0 ? problemOf("STARTING", { what: "The edge" }) : problemOf("NOT_FOUND");
+      return directory.version === 0 ? { code: "STARTING", data: { what: "The edge" } } : NOT_FOUND;
     }
     prober.probeDue(channel.origins);
     const { families } = channel;
     const pin = pinOf(path);
     if (pin) {
       const family = families.find(({ id }) => id === pin.familyId);
-      return family ? { channel, family, path: pin.path, pinned: true } : problemOf("NOT_FOUND");
+      return family ? { channel, family, path: pin.path, pinned: true } : NOT_FOUND;
     }
     // Playlists may come from another family; what a playlist of ours names comes from ours or not at all.
     const family = kindOf(path) === "playlist" ? preferredFamily(families, health) : families[0];
-    return family ? { channel, family, path, pinned: false } : problemOf("UPSTREAM_FAILED", { path });
+    return family ? { channel, family, path, pinned: false } : undelivered(path);
   }
 
   async #serveRoute(exchange: Exchange, route: Route, query: string | undefined) {
@@ -170,7 +171,7 @@ export class Server {
     if (verdict.kind === "content") {
       return this.#count(verdict.result, await answerWith(exchange, verdict.content));
     }
-    refuse(exchange, verdict.problem);
+    refuse(exchange, verdict.refusal);
     return this.#count(verdict.result, 0);
   }
 
@@ -266,14 +267,8 @@ export class Server {
 
 /** How long the edge itself remembers that no origin has an object. */
 const MISSING_MS = 1_000;
-const missing = (): Verdict => ({ kind: "problem", result: "missing", problem: problemOf("NOT_FOUND") });
-const failed = (path: string): Verdict => ({
-  kind: "problem",
-  result: "failed",
-  problem: problemOf("UPSTREAM_FAILED", { path }),
-});
-const busy = (): Verdict => ({
-  kind: "problem",
-  result: "failed",
-  problem: { status: 503, title: "Nobody can deliver this at the moment.", headers: { "retry-after": 1 } },
-});
+const NOT_FOUND: Refusal = { code: "NOT_FOUND" };
+const undelivered = (path: string): Refusal => ({ code: "UPSTREAM_FAILED", data: { path } });
+const missing = (): Verdict => ({ kind: "problem", result: "missing", refusal: NOT_FOUND });
+const failed = (path: string): Verdict => ({ kind: "problem", result: "failed", refusal: undelivered(path) });
+const busy = (): Verdict => ({ kind: "problem", result: "failed", refusal: { code: "EDGE_BUSY" } });

@@ -37,6 +37,7 @@ const compareOrigins = async (api: Api, channelId: number): Promise<void> => {
     common.map(([number]) => [number, two?.get(number)]),
   );
   assert.ok(common.every(([, counter]) => counter !== null));
+  assert.ok(new Set(common.map(([, counter]) => counter)).size >= SEGMENTS / 2, "the counters count");
 };
 
 test("both origins of a multicast name the same media alike", async (t) => {
