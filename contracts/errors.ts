@@ -34,6 +34,8 @@ export const ERRORS = {
   SCOPE_MISSING: { status: 403, fault: "client", retry: false, message: "The key lacks the scope {scope}." },
   TENANT_MISSING: { status: 403, fault: "client", retry: false, message: "The call carries no tenant." },
   NOT_FOUND: { status: 404, fault: "client", retry: false, message: "There is nothing at this address." },
+  PATH_REFUSED: { status: 400, fault: "client", retry: false, message: "The path is refused: {reason}." },
+  TARGET_TOO_LONG: { status: 414, fault: "client", retry: false, message: "The address is longer than {limit}." },
   METHOD_NOT_ALLOWED: { status: 405, fault: "client", retry: false, message: "This address does not take {method}." },
   CHANNEL_NOT_FOUND: { status: 404, fault: "client", retry: false, message: "There is no channel {channelId}." },
   ORIGIN_NOT_FOUND: {
@@ -165,6 +167,8 @@ export const ERRORS = {
   SHUTTING_DOWN: { status: 503, fault: "server", retry: true, message: "This node is shutting down." },
   STARTING: { status: 503, fault: "server", retry: true, message: "{what} is not ready yet." },
   UPSTREAM_FAILED: { status: 502, fault: "upstream", retry: true, message: "No origin could deliver {path}." },
+  EDGE_BUSY: { status: 503, fault: "server", retry: true, message: "Nobody can deliver this at the moment." },
+  REQUEST_LOOPED: { status: 508, fault: "server", retry: false, message: "The request has been here before." },
   INTERNAL: {
     status: 500,
     fault: "server",

@@ -8,6 +8,7 @@ import { authenticate, beginIdempotent, endIdempotent } from "../contracts/tenan
 import { type Meta, send } from "../lib/actor/contract.ts";
 import { faultOf } from "../lib/actor/faults.ts";
 import type { Clock } from "../lib/clock.ts";
+import { problemHeaders } from "../lib/http/problem.ts";
 import type { Log } from "../lib/log/log.ts";
 import { bearerOf, checkScope, Keyring } from "./authentication.ts";
 import { readBody } from "./body.ts";
@@ -15,7 +16,7 @@ import type { Exchange, Principal } from "./exchange.ts";
 import { fingerprintOf, idempotencyKeyOf, type Kept, once } from "./idempotency.ts";
 import { inputOf } from "./input.ts";
 import { etagOf, ifVersionOf } from "./precondition.ts";
-import { problemHeaders, problemReply, type Reply } from "./reply.ts";
+import { problemReply, type Reply } from "./reply.ts";
 import { makesResource, type Route } from "./routes.ts";
 
 export interface ApiDeps {

@@ -1,8 +1,8 @@
 /** One request and its answer: who asks, under which id, and what the log and the metrics say of it. */
-import { randomUUID } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { z } from "zod";
 import type { authenticate } from "../contracts/tenant.ts";
+import { requestIdOf } from "../lib/http/problem.ts";
 import type { Log } from "../lib/log/log.ts";
 import { histogram } from "../lib/metrics/metrics.ts";
 
@@ -24,7 +24,6 @@ export interface Exchange {
   bearer: string | undefined;
 }
 
-const REQUEST_ID = /^[\w.:@-]{1,100}$/;
 const METHODS = new Set(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]);
 /** What nginx logs where the client went away before its answer. */
 const CLIENT_GONE = 499;
@@ -43,11 +42,6 @@ const targetOf = (url: string): { path: string; query: URLSearchParams } => {
   const path = mark === -1 ? target : target.slice(0, mark);
   const trimmed = path.length > 1 && path.endsWith("/") ? path.slice(0, -1) : path;
   return { path: trimmed || "/", query: new URLSearchParams(mark === -1 ? "" : target.slice(mark + 1)) };
-};
-
-const requestIdOf = (request: IncomingMessage): string => {
-  const given = request.headers["x-request-id"];
-  return typeof given === "string" && REQUEST_ID.test(given) ? given : randomUUID();
 };
 
 /** Opens the exchange: the request id goes out with every answer, one log line and one measurement come at its end. */

@@ -92,7 +92,6 @@ class Front {
     // What moleculer-web sees: it knows no HEAD, takes ids of any form, and parses queries into trees.
     request.method = method === "HEAD" ? "GET" : method;
     request.url = path;
-    request.headers["x-request-id"] = exchange.requestId;
     delete request.headers["x-correlation-id"];
     this.#router?.(request, response, (error) => {
       writeReply(response, this.#api.problem(exchange, error ?? new Fault("NOT_FOUND")), { closing: this.closing });

@@ -9,6 +9,7 @@ const silent: StartIngest = (): Ingest => ({ stop: async () => {}, kill: async (
 const world = (t: Parameters<typeof startWorld>[0], options: WorldOptions = {}) =>
   startWorld(t, { startIngest: silent, ...options });
 
+const REQUEST_ID = "castis-1";
 const call = async (
   base: string | undefined,
   method: string,
@@ -17,7 +18,10 @@ const call = async (
 ) => {
   const response = await fetch(`${base}/api/streams/${path}`, {
     method,
-    headers: options.key === undefined ? {} : { authorization: `Bearer ${options.key}` },
+    headers: {
+      "x-request-id": REQUEST_ID,
+      ...(options.key === undefined ? {} : { authorization: `Bearer ${options.key}` }),
+    },
     ...(options.body === undefined ? {} : { body: options.body }),
   });
   return { status: response.status, body: (await response.json()) as Record<string, unknown> };
@@ -38,7 +42,23 @@ test("GET shows exactly what was posted and the state; errors are problem docume
   const shown = await call(base, "GET", "a.stream", { key: KEYS.read });
   assert.deepEqual(shown, { status: 200, body: { ...posted, status: "starting" } });
   const again = await call(base, "POST", "a.stream", { key: KEYS.full, body: JSON.stringify(posted) });
-  assert.deepEqual([again.status, again.body.code], [500, "STREAM_EXISTS"]);
+  assert.deepEqual(again, {
+    status: 500,
+    body: {
+      type: "urn:castellan:error:STREAM_EXISTS",
+      title: "Stream exists",
+      status: 500,
+      code: "STREAM_EXISTS",
+      detail: "stream already exists",
+      requestId: REQUEST_ID,
+    },
+  });
+});
+
+test("what is not at the listener at all is a problem document too", async (t) => {
+  const { bases } = await world(t);
+  const { status, body } = await call(bases[0], "GET", "../nothing", {});
+  assert.deepEqual([status, body.code, body.requestId], [404, "NOT_FOUND", REQUEST_ID]);
 });
 
 test("the tenant is that of the key: others neither see nor touch its streams", async (t) => {

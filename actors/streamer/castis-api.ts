@@ -5,16 +5,20 @@
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { z } from "zod";
-import { codeOf, ERRORS, type ErrorCode, Fault, fail, messageOf } from "../../contracts/errors.ts";
+import { codeOf, Fault, fail } from "../../contracts/errors.ts";
 import { StreamId } from "../../contracts/ids.ts";
 import type { Scope } from "../../contracts/kit.ts";
 import { Anchor, type StreamSpec } from "../../contracts/streamer.ts";
 import { fieldErrors } from "../../lib/field-errors.ts";
+import { requestIdOf, writeProblem } from "../../lib/http/problem.ts";
 import type { Log } from "../../lib/log/log.ts";
 import type { Streamer } from "./streamer.ts";
 
 /** Whose key it is; null for an unknown or revoked one. */
-export type Authenticate = (key: string) => Promise<{
+export type Authenticate = (
+  key: string,
+  requestId: string,
+) => Promise<{
   readonly tenantId: string;
   readonly tenant: string;
   readonly scopes: readonly string[];
@@ -24,6 +28,11 @@ export interface CastisApiDeps {
   readonly streamer: Streamer;
   readonly authenticate: Authenticate;
   readonly log: Log;
+}
+
+interface Answer {
+  readonly status: number;
+  readonly document: unknown;
 }
 
 const PATH = /^\/api\/streams\/([^/?]{1,500})$/;
@@ -71,31 +80,15 @@ const parseBody = (text: string): { body: z.output<typeof Body>; posted: Record<
   return { body: parsed.data, posted: value as Record<string, unknown> }; // an object: the schema says so
 };
 
-const answer = (response: ServerResponse, status: number, document: unknown): void => {
+const answerJson = (response: ServerResponse, { status, document }: Answer): void => {
   if (response.headersSent || response.destroyed) return;
   const text = JSON.stringify(document);
   response.writeHead(status, {
-    "content-type": status < 400 ? "application/json" : "application/problem+json",
+    "content-type": "application/json",
     "content-length": Buffer.byteLength(text),
     "cache-control": "no-store",
-    ...(status === 401 ? { "www-authenticate": 'Bearer realm="castellan"' } : {}),
-    ...(status === 413 ? { connection: "close" } : {}),
   });
   response.end(text);
-};
-
-const problemOf = (error: unknown, log: Log): { status: number; document: unknown } => {
-  const code: ErrorCode = codeOf(error) ?? "INTERNAL";
-  if (code === "INTERNAL") log.error({ err: error }, "castis API");
-  const data = error instanceof Fault ? error.data : {};
-  const { status } = ERRORS[code];
-  const title = code.charAt(0) + code.slice(1).toLowerCase().replaceAll("_", " ");
-  const detail = error instanceof Fault ? error.message : messageOf(code);
-  const { errors } = data as { errors?: unknown };
-  return {
-    status,
-    document: { type: `urn:castellan:error:${code}`, title, status, code, detail, ...(errors ? { errors } : {}) },
-  };
 };
 
 export class CastisApi {
@@ -109,13 +102,21 @@ export class CastisApi {
     const path = (request.url ?? "").split("?", 1)[0] ?? "";
     if (!path.startsWith("/api/streams/")) return false;
     this.#answer(path, request)
-      .catch((error: unknown) => problemOf(error, this.#deps.log))
-      .then(({ status, document }) => answer(response, status, document))
+      .then((answer) => answerJson(response, answer))
+      .catch((error: unknown) => this.#refuse(error, { request, response }))
       .catch((error: unknown) => this.#deps.log.warn({ err: error }, "castis API: answer not sent"));
     return true;
   }
 
-  async #answer(path: string, request: IncomingMessage): Promise<{ status: number; document: unknown }> {
+  #refuse(error: unknown, exchange: { request: IncomingMessage; response: ServerResponse }): void {
+    const fault = error instanceof Fault ? error : new Fault(codeOf(error) ?? "INTERNAL");
+    const requestId = requestIdOf(exchange.request);
+    if (fault.code === "INTERNAL") this.#deps.log.error({ err: error, requestId }, "castis API");
+    // What is left of too large a body would be taken for the next request.
+    writeProblem(exchange, fault, fault.code === "BODY_TOO_LARGE" ? { connection: "close" } : {});
+  }
+
+  async #answer(path: string, request: IncomingMessage): Promise<Answer> {
     const method = request.method ?? "";
     const scope = SCOPES[method];
     if (!scope) return fail("METHOD_NOT_ALLOWED", { method });
@@ -135,7 +136,7 @@ export class CastisApi {
 
   async #caller(request: IncomingMessage, scope: Scope) {
     const key = /^Bearer +([\x21-\x7e]{1,500})$/i.exec(request.headers.authorization ?? "")?.[1];
-    const caller = key === undefined ? null : await this.#deps.authenticate(key);
+    const caller = key === undefined ? null : await this.#deps.authenticate(key, requestIdOf(request));
     if (!caller) return fail("UNAUTHENTICATED");
     if (!caller.scopes.includes(scope)) return fail("SCOPE_MISSING", { scope });
     return caller;
@@ -144,7 +145,7 @@ export class CastisApi {
   async #post(
     request: IncomingMessage,
     caller: { tenantId: string; tenant: string; scopes: readonly string[]; streamId: string },
-  ): Promise<{ status: number; document: unknown }> {
+  ): Promise<Answer> {
     const { body, posted } = parseBody(await readBody(request));
     const { castellan, ...payload } = body;
     const { tenantId, tenant, streamId } = caller;

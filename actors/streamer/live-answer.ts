@@ -1,7 +1,8 @@
 /** One answer of the live listener: conditions, ranges and headers of RFC 9110 for a body that is known whole. */
 import { createHash } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { ERRORS, type ErrorCode, messageOf } from "../../contracts/errors.ts";
+import type { ErrorCode } from "../../contracts/errors.ts";
+import { writeProblem } from "../../lib/http/problem.ts";
 import { type ByteRange, parseRange } from "../../lib/http/range.ts";
 import { counter } from "../../lib/metrics/metrics.ts";
 
@@ -46,25 +47,21 @@ export const answerPreflight = (response: ServerResponse): void => {
   response.end();
 };
 
-/** An error of the catalogue as a problem document (RFC 9457). */
+/** An error of the catalogue, for players on other hosts too. */
 export const refuse = (
-  { request, response }: { readonly request: IncomingMessage; readonly response: ServerResponse },
+  exchange: { readonly request: IncomingMessage; readonly response: ServerResponse },
   code: ErrorCode,
-  headers: Readonly<Record<string, string>> = {},
 ): undefined => {
-  const { status } = ERRORS[code];
-  const title = messageOf(code, { method: request.method, what: "The stream" });
-  const body = JSON.stringify({ code, status, title });
-  response.writeHead(status, {
-    ...OPEN_TO_ALL,
-    "content-type": "application/problem+json",
-    "content-length": Buffer.byteLength(body),
-    // A segment that is not there may come in a moment.
-    "cache-control": status === 404 ? "public, max-age=1" : "no-store",
-    ...(status === 405 ? { allow: ALLOWED_METHODS } : {}),
-    ...headers,
-  });
-  response.end(request.method === "HEAD" ? undefined : body);
+  writeProblem(
+    exchange,
+    { code, data: { method: exchange.request.method, what: "The stream" } },
+    {
+      ...OPEN_TO_ALL,
+      // A segment that is not there may come in a moment.
+      ...(code === "NOT_FOUND" ? { "cache-control": "public, max-age=1" } : {}),
+      ...(code === "METHOD_NOT_ALLOWED" ? { allow: ALLOWED_METHODS } : {}),
+    },
+  );
 };
 
 /** Weak comparison (RFC 9110 §13.1.2). */

@@ -259,7 +259,14 @@ test("what is not there is 404 for a second: gone, to come, or no such thing", a
       [path, answer.status, ...pick(answer, "cache-control", "access-control-allow-origin", "content-type")],
       [path, 404, "public, max-age=1", "*", "application/problem+json"],
     );
-    assert.equal(JSON.parse(answer.body.toString()).code, "NOT_FOUND");
+    assert.deepEqual(JSON.parse(answer.body.toString()), {
+      type: "urn:castellan:error:NOT_FOUND",
+      title: "Not found",
+      status: 404,
+      code: "NOT_FOUND",
+      detail: "There is nothing at this address.",
+      requestId: answer.headers["x-request-id"],
+    });
     assert.equal((await get(path, { method: "HEAD" })).body.length, 0);
   }
 });
@@ -268,7 +275,7 @@ test("a stream that starts is 503 with Retry-After, and nothing keeps that answe
   for (const path of ["/live/acme/two.stream/master.m3u8", "/live/acme/three.stream/v0/init.mp4"]) {
     const answer = await get(path);
     assert.deepEqual([answer.status, ...pick(answer, "retry-after", "cache-control")], [503, "1", "no-store"]);
-    assert.equal(JSON.parse(answer.body.toString()).title, "The stream is not ready yet.");
+    assert.equal(JSON.parse(answer.body.toString()).detail, "The stream is not ready yet.");
   }
 });
 

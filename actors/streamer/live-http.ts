@@ -31,7 +31,6 @@ const LONG = "public, max-age=86400, immutable";
 /** An init segment without it: its name stays when the channel gets another ladder. */
 const BRIEF = "public, max-age=10";
 const INIT_HASH_LENGTH = 8;
-const RETRY_SECONDS = "1";
 
 /** Texts are made once per change and segments hashed once, however many viewers ask. */
 class Rendered {
@@ -99,9 +98,7 @@ export class LiveHttp {
     if (view === undefined || rest === undefined) return refuse(exchange, "NOT_FOUND");
     // The clock of a manifest's UTCTiming: below the stream's folder, so that it takes the manifest's way.
     if (rest === "time") return answerText(request, response, new Date(this.#clock.nowMs()).toISOString());
-    if (view === "starting" || !isReady(view.presentation, rest)) {
-      return refuse(exchange, "STARTING", { "retry-after": RETRY_SECONDS });
-    }
+    if (view === "starting" || !isReady(view.presentation, rest)) return refuse(exchange, "STARTING");
     const content = this.#content(view, rest, at.query);
     if (!content) return refuse(exchange, "NOT_FOUND");
     answerContent(request, response, content);

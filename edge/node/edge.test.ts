@@ -125,8 +125,31 @@ describe("an edge", () => {
     assert.equal(status, 404);
     assert.equal(headers["cache-control"], "public, max-age=1");
     assert.equal(headers["content-type"], "application/problem+json");
-    assert.equal(JSON.parse(body.toString()).code, "NOT_FOUND");
+    assert.deepEqual(JSON.parse(body.toString()), {
+      type: "urn:castellan:error:NOT_FOUND",
+      title: "Not found",
+      status: 404,
+      code: "NOT_FOUND",
+      detail: "There is nothing at this address.",
+      requestId: headers["x-request-id"],
+    });
     assert.equal(origin.seen.length, 0);
+  });
+
+  test("refuses by the catalogue, under the request's own id", async (t) => {
+    const { at } = await scene(t);
+    const refused: [code: string, path: string, options: Parameters<typeof get>[1]][] = [
+      ["PATH_REFUSED", `${FOLDER}/v0%2f5.m4s`, {}],
+      ["TARGET_TOO_LONG", `${SEGMENT}?${"a".repeat(2_048)}`, {}],
+      ["METHOD_NOT_ALLOWED", SEGMENT, { method: "PUT" }],
+      ["REQUEST_LOOPED", SEGMENT, { headers: { via: "1.1 castellan-edge-1" } }],
+    ];
+    for (const [code, path, options = {}] of refused) {
+      const headers = { ...options.headers, "x-request-id": "abc-1" };
+      const { status, body } = await get(at(path), { ...options, headers });
+      const problem = JSON.parse(body.toString());
+      assert.deepEqual([problem.code, problem.status, problem.requestId], [code, status, "abc-1"]);
+    }
   });
 
   test("remembers for a second that an object is missing", async (t) => {

@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from "node:net";
 import type { Log } from "../log/log.ts";
 import { METRICS_CONTENT_TYPE, metricsText } from "../metrics/metrics.ts";
+import { requestIdOf, writeProblem } from "./problem.ts";
 
 /** `checks` names what was looked at; the node is ready when all of them are true. */
 export interface Readiness {
@@ -11,6 +12,11 @@ export interface Readiness {
 }
 export type Ready = () => Readiness | Promise<Readiness>;
 export type Handler = (request: IncomingMessage, response: ServerResponse) => void | Promise<void>;
+
+interface Exchange {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+}
 
 export interface Listener {
   readonly port: number;
@@ -59,17 +65,17 @@ const answerHealth = async (path: string, response: ServerResponse, ready: Ready
 };
 
 /** True when the request was for a health address and is being answered. */
-const tookHealth = (request: IncomingMessage, response: ServerResponse, options: ListenerOptions): boolean => {
+const tookHealth = ({ request, response }: Exchange, options: ListenerOptions): boolean => {
   const path = (request.url ?? "").split("?", 1)[0] ?? "";
   if (!HEALTH.has(path) || (request.method !== "GET" && request.method !== "HEAD")) return false;
-  answerHealth(path, response, options.ready).catch((error: unknown) => failed(response, options, error));
+  answerHealth(path, response, options.ready).catch((error: unknown) => failed({ request, response }, options, error));
   return true;
 };
 
-const failed = (response: ServerResponse, { log, name }: ListenerOptions, error: unknown): void => {
-  log.error({ listener: name, err: error }, "request failed");
-  if (response.headersSent) response.destroy();
-  else answerJson(response, 500, { code: "INTERNAL", status: 500 });
+const failed = (exchange: Exchange, { log, name }: ListenerOptions, error: unknown): void => {
+  log.error({ listener: name, err: error, requestId: requestIdOf(exchange.request) }, "request failed");
+  if (exchange.response.headersSent) exchange.response.destroy();
+  else writeProblem(exchange, { code: "INTERNAL" });
 };
 
 const listening = (server: Server, { host, port, name }: ListenerOptions): Promise<void> =>
@@ -97,13 +103,14 @@ export const openListener = async (options: ListenerOptions): Promise<Listener> 
   const server = createServer(
     { maxHeaderSize: HEAD_BYTES_MAX, headersTimeout: HEAD_TIMEOUT_MS, requestTimeout: REQUEST_TIMEOUT_MS },
     (request, response) => {
-      if (tookHealth(request, response, options)) return;
+      const exchange = { request, response };
+      if (tookHealth(exchange, options)) return;
       try {
         void Promise.resolve(options.handle(request, response)).catch((error: unknown) =>
-          failed(response, options, error),
+          failed(exchange, options, error),
         );
       } catch (error) {
-        failed(response, options, error);
+        failed(exchange, options, error);
       }
     },
   );
