@@ -1,7 +1,10 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { test } from "node:test";
+import { isAlive, waitForExit } from "../lib/postgres/processes.ts";
 import { castisStandIn } from "./castis/stand-in.ts";
-import { apiOf, startNode } from "./support/platform.ts";
+import { apiOf, startNode, until } from "./support/platform.ts";
 
 /** Less than the grace of requests in flight, and more than a stop without any takes. */
 const SLOW_MS = 3_000;
@@ -32,4 +35,24 @@ test("after SIGTERM a request in flight gets its answer, a later one does not ha
   const tookMs = performance.now() - stoppedAt;
   assert.ok(tookMs < STOP_MAX_MS, `${Math.round(tookMs)} ms`);
   assert.ok(castis.streams.has("slow.stream"));
+});
+
+test("a second Ctrl-C while a stop takes long ends the process at once, and its PostgreSQL with it", async (t) => {
+  const castis = await castisStandIn(t);
+  const node = await startNode(t);
+  const api = apiOf(node.endpoints.gateway ?? "");
+  const made = await api.call<{ data: { id: number } }>("POST", "/streamers", { name: "C", baseUrl: castis.baseUrl });
+  castis.fail({ method: "POST", how: "hang" });
+  const origins = [{ streamerId: made.body.data.id, ingestUrl: "udp://239.0.0.1:5000" }];
+  const slow = api.call("POST", "/channels", { name: "Slow", sourceType: "udp", ingestConfig: {}, origins });
+  slow.catch(() => {});
+  await castis.until(() => castis.count("POST") === 1);
+  const postgres = Number(readFileSync(join(node.dataDir, "postgres", "postmaster.pid"), "utf8").split("\n")[0]);
+  assert.ok(isAlive(postgres));
+  const status = await until("the end", () => {
+    node.kill("SIGINT"); // within a second it still counts as the first one
+    return node.child.exitCode ?? undefined;
+  });
+  assert.equal(status, 1, node.output().slice(-2_000));
+  assert.ok(await waitForExit(postgres, STOP_MAX_MS));
 });

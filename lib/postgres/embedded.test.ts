@@ -103,6 +103,28 @@ test("the server listens on no port, and its folders are closed to others", asyn
   ]);
 });
 
+test("a process that ends without stopping its server takes it along, and no byte of its data is lost", async (t) => {
+  const dataDir = folder(t);
+  const parent = await startedElsewhere(t, dataDir);
+  await ask(parent.word.url, "create table kept as select 42 as n");
+  const pid = pidIn(dataDir);
+  await parent.kill("SIGINT");
+  assert.equal(await waitForExit(pid, DEADLINE_MS), true);
+  assert.equal(existsSync(socketFolderOf(parent.word.url)), false);
+  const next = await started(t, dataDir);
+  assert.equal(next.adopted, false);
+  assert.deepEqual(await ask(next.url, "select n from kept"), [{ n: 42 }]);
+});
+
+test("a process that was refused a server that belongs to another leaves it alone as it ends", async (t) => {
+  const dataDir = folder(t);
+  const server = await started(t, dataDir);
+  const other = await startedElsewhere(t, dataDir);
+  assert.ok(other.word.error);
+  assert.equal(await waitForExit(other.pid ?? 0, DEADLINE_MS), true);
+  assert.deepEqual(await ask(server.url, "select 1 as n"), [{ n: 1 }]);
+});
+
 test("a server that outlived its killed parent is adopted with its data, and stopped in the end", async (t) => {
   const dataDir = folder(t);
   const parent = await startedElsewhere(t, dataDir);

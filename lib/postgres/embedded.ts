@@ -5,7 +5,8 @@
  *       │           │           │
  *       └───────────┴───────────┴──► stopping ──► stopped
  *
- * The server outlives a parent that is killed; the next start adopts it. While we run, one session holds an advisory
+ * The server outlives a parent that is killed; the next start adopts it. One that ends without having stopped it (a
+ * second Ctrl-C) ends it on its way out. While we run, one session holds an advisory
  * lock: it tells another process that the folder is taken, and tells us at once when the server dies.
  */
 import { mkdirSync } from "node:fs";
@@ -24,7 +25,7 @@ import {
   SOCKET_PORT,
 } from "./layout.ts";
 import { isAlive } from "./processes.ts";
-import { endServer, ensureCluster, findServer, type ServerFiles, spawnServer } from "./server.ts";
+import { endServer, ensureCluster, findServer, killServer, type ServerFiles, spawnServer } from "./server.ts";
 
 export interface EmbeddedOptions {
   /** DATA_DIR: the server's files go to `postgres/` and `run/` in it. */
@@ -75,6 +76,8 @@ class EmbeddedServer implements EmbeddedPostgres {
   #state: State = "starting";
   #socketDir = "";
   #pid = 0;
+  /** Started by us, or known to be nobody else's. */
+  #isOurs = false;
   #session: pg.Client | undefined;
   #mending: Promise<void> = Promise.resolve();
   #stopped: Promise<void> | undefined;
@@ -93,11 +96,13 @@ class EmbeddedServer implements EmbeddedPostgres {
   async start(): Promise<void> {
     const startedAtMs = performance.now();
     const deadlineMs = startedAtMs + this.#startDeadlineMs;
+    process.once("exit", this.#onExit);
     try {
       this.adopted = await this.#adopt(startedAtMs + ADOPTED_ANSWER_MS);
       if (!this.adopted) await this.#launch(deadlineMs);
       await this.#own(await this.#answer(deadlineMs));
     } catch (error) {
+      process.off("exit", this.#onExit);
       // A server that belongs to another process must not be ended with us.
       if (!this.adopted && this.#pid) await endServer(this.#pid, this.#files);
       this.#session?.end().catch(() => {});
@@ -119,8 +124,15 @@ class EmbeddedServer implements EmbeddedPostgres {
     await this.#session?.end().catch(() => {});
     await endServer(this.#pid, this.#files);
     removeSocketFolder(this.#socketDir, this.#files.account);
+    process.off("exit", this.#onExit);
     this.#enter("stopped");
   }
+
+  /** The process ends now: so does the server, which repairs itself at its next start. */
+  readonly #onExit = (): void => {
+    if (!this.#isOurs || !killServer(this.#pid, this.#files)) return;
+    removeSocketFolder(this.#socketDir, this.#files.account);
+  };
 
   #enter(next: State): void {
     if (!ARROWS[this.#state].includes(next)) throw new Error(`bug: the database server goes ${this.#state} → ${next}`);
@@ -157,6 +169,7 @@ class EmbeddedServer implements EmbeddedPostgres {
     else makePrivate(this.#socketDir, account);
     for (;;) {
       this.#pid = await spawnServer(this.#files, this.#socketDir);
+      this.#isOurs = true;
       if (await this.#isUp(deadlineMs)) return;
       const words = lastWords(logFile);
       // Sessions of a killed server take a moment to end, and hold its memory until then.
@@ -203,6 +216,7 @@ class EmbeddedServer implements EmbeddedPostgres {
       }
       await pause(ASK_AGAIN_MS);
     }
+    this.#isOurs = true;
     const { rowCount } = await session.query("select from pg_database where datname = $1", [DATABASE]);
     if (rowCount === 0) await session.query(`create database ${DATABASE}`);
     session.once("end", () => this.#onLost());

@@ -98,6 +98,13 @@ export async function endServer(pid: number, files: ServerFiles): Promise<void> 
   await waitForExit(pid, IMMEDIATE_STOP_MS);
 }
 
+/** Ends the server without waiting, and without an order: sessions are cut, and its data is whole at its next start. */
+export function killServer(pid: number, files: ServerFiles): boolean {
+  if (!isPostgresOf(pid, files.dataDir)) return false;
+  signal(pid, "SIGQUIT");
+  return true;
+}
+
 /**
  * As root under a private home the server's account can't walk to its folder, but it may stand in it: the child is put
  * there before it gives up root, and knows the folder as its own working folder.
