@@ -51,7 +51,7 @@ const listen = async (views: Readonly<Record<string, LiveView | "starting">>): P
 before(async () => {
   [picture, tone] = await Promise.all([encode({ kind: "video", seconds: 6 }), encode({ kind: "audio", seconds: 6 })]);
   presentation = playing();
-  const rest = { firstSegmentNumber: FIRST, declaredBps: { v0: 100_000, a0: 48_000 } };
+  const rest = { firstSegmentNumber: FIRST, zeroMs: 0, declaredBps: { v0: 100_000, a0: 48_000 } };
   const empty = presentationOf();
   server = await listen({
     "acme/one.stream": { presentation, ...rest },
@@ -141,14 +141,17 @@ test("an init segment that is asked for by another hash is not ours", async () =
   assert.equal((await get(`${BASE}/v0/init.mp4?v=00000000`)).status, 404);
 });
 
-test("the clock of the manifest is below the stream's folder, in UTC, and never kept", async () => {
+test("the clock of the manifest is below the stream's folder, goes with the source's, and is never kept", async () => {
   const answer = await get(`${BASE}/time`);
   assert.deepEqual(
     [answer.status, answer.body.toString(), ...pick(answer, "cache-control", "access-control-allow-origin")],
     [200, "2026-11-21T12:00:00.123Z", "no-store", "*"],
   );
+  presentation.setResidual(-2_000); // the source has run ahead
+  assert.equal((await get(`${BASE}/time`)).body.toString(), "2026-11-21T12:00:02.123Z");
+  presentation.setResidual(0);
   assert.match((await get(`${BASE}/manifest.mpd`)).body.toString(), /<UTCTiming [^>]*value="time"\/>/);
-  assert.equal((await get("/live/acme/two.stream/time")).status, 200);
+  assert.equal((await get("/live/acme/two.stream/time")).status, 503);
   assert.equal((await get("/live/acme/none.stream/time")).status, 404);
 });
 
@@ -166,7 +169,7 @@ describe("a conditional request", () => {
 
   test("gets the new text when the playlist has changed", async () => {
     const mine = playing();
-    const view = { presentation: mine, firstSegmentNumber: FIRST, declaredBps: {} };
+    const view = { presentation: mine, firstSegmentNumber: FIRST, zeroMs: 0, declaredBps: {} };
     const own = await listen({ "acme/one.stream": view });
     try {
       const before = await get(`${BASE}/v0/media.m3u8`, { of: own });

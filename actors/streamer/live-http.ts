@@ -4,7 +4,7 @@
  */
 import { createHash } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { availableFromMs, isDeepEnough, mpdOf } from "../../domain/dash/mpd.ts";
+import { clockMs, isDeepEnough, mpdOf } from "../../domain/dash/mpd.ts";
 import { mediaPlaylist, multivariantPlaylist } from "../../domain/hls/playlist.ts";
 import type { Presentation } from "../../domain/live/presentation.ts";
 import type { Rendition } from "../../domain/live/rendition.ts";
@@ -16,6 +16,8 @@ export interface LiveView {
   readonly presentation: Presentation;
   /** First number of the stream's time line: where a DASH period begins. */
   readonly firstSegmentNumber: number;
+  /** Date of stream time 0 in its MPD, ms since 1970. */
+  readonly zeroMs: number;
   /** What the encoder may use, bit/s by rendition. */
   readonly declaredBps: Readonly<Record<string, number>>;
 }
@@ -37,7 +39,6 @@ class Rendered {
   readonly #texts = new Map<string, { readonly version: number; readonly content: Content }>();
   readonly #media = new WeakMap<object, Content>();
   readonly #hashes = new WeakMap<Buffer, string>();
-  #availableFromMs: number | null = null;
 
   text(key: string, version: number, make: () => Content): Content {
     const kept = this.#texts.get(key);
@@ -59,11 +60,6 @@ class Rendered {
     return hash;
   };
   readonly initUri = ({ init }: Rendition): string => (init ? `init.mp4?v=${this.initHash(init)}` : "init.mp4");
-
-  availableFromMs({ presentation, firstSegmentNumber }: LiveView): number {
-    this.#availableFromMs = availableFromMs(presentation, firstSegmentNumber, this.#availableFromMs);
-    return this.#availableFromMs;
-  }
 }
 
 const PATH = /^\/live\/([a-z0-9-]{1,63})\/([a-z0-9_]{1,130}\.stream)\/(.+)$/;
@@ -96,16 +92,19 @@ export class LiveHttp {
     const [, tenant, streamId, rest] = PATH.exec(at.path) ?? [];
     const view = tenant && streamId ? this.#find(tenant, streamId) : undefined;
     if (view === undefined || rest === undefined) return refuse(exchange, "NOT_FOUND");
-    // The clock of a manifest's UTCTiming: below the stream's folder, so that it takes the manifest's way.
-    if (rest === "time") return answerText(request, response, new Date(this.#clock.nowMs()).toISOString());
     if (view === "starting" || !isReady(view.presentation, rest)) return refuse(exchange, "STARTING");
+    // The clock of a manifest's UTCTiming: below the stream's folder, so that it takes the manifest's way.
+    if (rest === "time") {
+      const timeMs = clockMs(view.presentation, view.zeroMs, this.#clock.nowMs());
+      return answerText(request, response, new Date(timeMs).toISOString());
+    }
     const content = this.#content(view, rest, at.query);
     if (!content) return refuse(exchange, "NOT_FOUND");
     answerContent(request, response, content);
   }
 
   #content(view: LiveView, rest: string, query: string): Content | undefined {
-    const { presentation, declaredBps, firstSegmentNumber: firstNumber } = view;
+    const { presentation, declaredBps, firstSegmentNumber: firstNumber, zeroMs } = view;
     const rendered = this.#rendered.get(presentation) ?? new Rendered();
     this.#rendered.set(presentation, rendered);
     const { initUri } = rendered;
@@ -113,9 +112,7 @@ export class LiveHttp {
       rendered.text(rest, presentation.version, () => contentOf(type, [Buffer.from(make())], SHORT));
     if (rest === "master.m3u8") return text(PLAYLIST_TYPE, () => multivariantPlaylist(presentation, { declaredBps }));
     if (rest === "manifest.mpd") {
-      return text(MPD_TYPE, () =>
-        mpdOf(presentation, { firstNumber, declaredBps, initUri, availableFromMs: rendered.availableFromMs(view) }),
-      );
+      return text(MPD_TYPE, () => mpdOf(presentation, { firstNumber, declaredBps, initUri, zeroMs }));
     }
     const [, name = "", list, init, number] = MEDIA.exec(rest) ?? [];
     const rendition = presentation.rendition(name);

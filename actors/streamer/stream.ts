@@ -354,6 +354,7 @@ export class Stream {
     return {
       presentation,
       firstSegmentNumber: this.#timeline.firstSegmentNumber,
+      zeroMs: this.#timeline.zeroMs,
       declaredBps: plan.declaredBps,
     };
   }

@@ -38,6 +38,8 @@ export interface Timeline {
   /** Null: no anchor is in use (yet), or none is needed. */
   readonly residualMs: number | null;
   readonly firstSegmentNumber: number;
+  /** Date of stream time 0, ms since 1970, before any drift. */
+  readonly zeroMs: number;
   /** Ticks to shift the next run's key frames by. */
   readonly phaseTicks: number;
   restarted(): void;
@@ -109,6 +111,8 @@ export class AnchoredTimeline implements Timeline {
   get residualMs(): number | null {
     return this.#used === null ? null : this.#drift.residualMs;
   }
+  /** An anchor's offset makes stream time the wall clock since 1970, to within a segment. */
+  readonly zeroMs = 0;
   get firstSegmentNumber(): number {
     return (this.#shared ?? this.#used)?.firstSegmentNumber ?? 0;
   }
@@ -265,10 +269,12 @@ export class LoopTimeline implements Timeline {
   readonly firstSegmentNumber = 0;
   readonly phaseTicks = 0;
   readonly residualMs: number;
+  readonly zeroMs: number;
   #startTicks = 0;
 
   constructor(loopStartedAtMs: number) {
     this.residualMs = loopStartedAtMs;
+    this.zeroMs = loopStartedAtMs;
   }
   /** Stream time of the next run's first frame. */
   startAt(startTicks: number): void {

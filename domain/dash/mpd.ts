@@ -14,8 +14,8 @@ export interface MpdOptions {
   readonly declaredBps?: Readonly<Record<string, number>>;
   /** URI of a rendition's init segment, relative to its folder. */
   readonly initUri?: (rendition: Rendition) => string;
-  /** availabilityStartTime, ms since 1970, from `availableFromMs`. */
-  readonly availableFromMs: number;
+  /** Date of stream time 0, ms since 1970, on the clock that `clockMs` tells; it never changes. */
+  readonly zeroMs: number;
 }
 
 const PRESENTATION_DELAY_SEGMENTS = 3;
@@ -25,21 +25,7 @@ const iso = (ms: number): string => new Date(Math.round(ms)).toISOString();
 const duration = (ms: number): string => `PT${(ms / 1000).toFixed(3).replace(/\.?0+$/, "")}S`;
 
 /** A segment counts as available so long after its last frame is due: renditions don't arrive at the same moment. */
-const SLACK_MS = 250;
-const STEP_MS = 500;
-/** Beyond that the time has to be moved. */
-const OFF_MAX_MS = 1_000;
-
-/**
- * Wall clock, ms, from which the segments of `firstNumber` on are counted. It stays until the source's clock has
- * drifted by a second from it (at 50 ppm: five hours), so that players see one that does not move; then it moves in
- * half seconds.
- */
-export const availableFromMs = (presentation: Presentation, firstNumber: number, previousMs: number | null): number => {
-  const zeroMs = presentation.wallClockMs(firstNumber * presentation.grid.segmentTicks);
-  const isGood = previousMs !== null && previousMs >= zeroMs && previousMs <= zeroMs + OFF_MAX_MS;
-  return isGood ? previousMs : Math.ceil((zeroMs + SLACK_MS) / STEP_MS) * STEP_MS;
-};
+const SLACK_MS = 500;
 
 const template = (rendition: Rendition, presentation: Presentation, options: MpdOptions): string => {
   const timescale = rendition.info?.timescale ?? TICKS_PER_SECOND;
@@ -111,6 +97,13 @@ export const isDeepEnough = (presentation: Presentation): boolean =>
   depthOf(presentation) >= delaySegmentsOf(presentation);
 
 /**
+ * What the clock of `UTCTiming` shows, ms since 1970. It goes with the source's clock: `availabilityStartTime` must not
+ * change (DASH-IF IOP, timing model), and the source's clock drifts from ours.
+ */
+export const clockMs = (presentation: Presentation, zeroMs: number, nowMs: number): number =>
+  nowMs - presentation.wallClockMs(0) + zeroMs;
+
+/**
  * Of a presentation that is deep enough. `publishTime` is that of the newest segment: it grows with the presentation,
  * equally on all origins. The clock of `UTCTiming` is fetched from below the stream's own folder, so from wherever the
  * manifest came from.
@@ -127,7 +120,7 @@ export const mpdOf = (presentation: Presentation, options: MpdOptions): string =
     xmlns: "urn:mpeg:dash:schema:mpd:2011",
     profiles: "urn:mpeg:dash:profile:isoff-live:2011",
     type: "dynamic",
-    availabilityStartTime: iso(options.availableFromMs),
+    availabilityStartTime: iso(options.zeroMs + options.firstNumber * segmentMs + SLACK_MS),
     publishTime: iso(newestMs + segmentMs),
     minimumUpdatePeriod: duration(segmentMs * MINIMUM_UPDATE_SEGMENTS),
     minBufferTime: duration(segmentMs),
