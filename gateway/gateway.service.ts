@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { ServiceBroker } from "moleculer";
 import { Fault } from "../contracts/errors.ts";
 import { type Clock, systemClock } from "../lib/clock.ts";
+import { DemoWatch } from "../lib/demo/demo-page.ts";
 import { openListener, type Ready } from "../lib/http/listener.ts";
 import type { Log } from "../lib/log/log.ts";
 import { Api } from "./api.ts";
@@ -22,6 +23,7 @@ export interface GatewayConfig {
   readonly port: number;
   /** Base URL of the edge as viewers reach it. */
   readonly edgePublicUrl: string;
+  /** A demo channel is linked to, while there is one. */
   readonly demo: boolean;
 }
 export interface GatewayDeps {
@@ -47,7 +49,9 @@ class Front {
 
   constructor({ config, broker, log, clock = systemClock }: GatewayDeps) {
     this.#log = log;
-    this.#pages = new Pages({ ...config, edgePublicUrl: config.edgePublicUrl.replace(/\/+$/, "") });
+    const demo = new DemoWatch(broker, clock);
+    const demoIsOn = async () => config.demo && demo.isOn();
+    this.#pages = new Pages({ edgePublicUrl: config.edgePublicUrl.replace(/\/+$/, ""), demoIsOn });
     this.#api = new Api({ broker, clock, log });
   }
 

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { rawRequest, testGateway } from "./gateway.fixture.ts";
+import { fail } from "../contracts/errors.ts";
+import { rawRequest, type Stub, testGateway } from "./gateway.fixture.ts";
 
 const WATCH = "/watch/default/demo_channel.stream";
 
@@ -37,15 +38,56 @@ test("a path that is no tenant and stream id has no watch page", async (t) => {
   for (const path of paths) assert.equal((await rawRequest(url, "GET", path)).status, 404, path);
 });
 
-test("the landing page links to the demo only where there is one, and to nothing secret", async (t) => {
-  for (const demo of [true, false]) {
-    const { call } = await testGateway(t, { demo });
+/** What fleet answers: a snapshot with these channels of the tenant `default`. */
+const snapshotOf = (version: number, ...streamIds: string[]) => ({
+  snapshot: {
+    version,
+    madeAt: "",
+    channels: streamIds.map((streamId) => ({ tenant: "default", streamId, origins: [], segmentMs: 2_000 })),
+  },
+});
+
+test("the landing page links to the demo only while there is one, and to nothing secret", async (t) => {
+  let nowMs = 0;
+  let fleet: Stub = () => snapshotOf(1, "demo_channel.stream");
+  const stubs = { "fleet.snapshot": ((input, call) => fleet(input, call)) as Stub };
+  const { call } = await testGateway(t, { demo: true, stubs, clock: { nowMs: () => nowMs } });
+  const offersDemo = async () => {
+    nowMs += 2_000;
     const { status, text, headers } = await call("GET", "/", { key: null });
     assert.equal(status, 200);
-    assert.equal(text.includes('data-demo="on"'), demo);
     assert.match(headers.get("content-security-policy") ?? "", /^default-src 'none'/);
     assert.ok(text.includes('href="/api/docs"'));
+    return text.includes('data-demo="on"');
+  };
+  assert.equal(await offersDemo(), true);
+  fleet = () => fail("DATABASE_DOWN");
+  assert.equal(await offersDemo(), true, "nothing has been heard of its end");
+  fleet = ({ haveVersion }) => (haveVersion === 1 ? snapshotOf(2, "other.stream") : { snapshot: null });
+  assert.equal(await offersDemo(), false);
+  assert.equal(await offersDemo(), false, "nothing new");
+  fleet = () => snapshotOf(3, "other.stream", "demo_channel.stream");
+  assert.equal(await offersDemo(), true);
+});
+
+test("the landing page offers no demo where none is to be, and none where nobody tells of it", async (t) => {
+  const there: Stub = () => snapshotOf(1, "demo_channel.stream");
+  for (const options of [{ demo: false, stubs: { "fleet.snapshot": there } }, { demo: true }]) {
+    const { call } = await testGateway(t, options);
+    assert.ok((await call("GET", "/", { key: null })).text.includes('data-demo="off"'));
   }
+});
+
+test("many who ask for the landing page cost one question", async (t) => {
+  let asked = 0;
+  const fleet: Stub = () => {
+    asked += 1;
+    return { snapshot: null };
+  };
+  const { call } = await testGateway(t, { demo: true, stubs: { "fleet.snapshot": fleet }, clock: { nowMs: () => 0 } });
+  await Promise.all([1, 2, 3].map(() => call("GET", "/", { key: null })));
+  await call("HEAD", "/", { key: null });
+  assert.equal(asked, 1);
 });
 
 test("every file that a page names is served, and no page names one elsewhere", async (t) => {

@@ -53,8 +53,8 @@ const titleOf = (streamId: string): string =>
 export interface PagesConfig {
   /** Base URL of the edge as viewers reach it, without a trailing slash. */
   readonly edgePublicUrl: string;
-  /** The first start made the demo channel. */
-  readonly demo: boolean;
+  /** Whether there is a demo channel to watch. */
+  readonly demoIsOn: () => Promise<boolean>;
 }
 
 export class Pages {
@@ -86,7 +86,9 @@ export class Pages {
       return this.#text(request, response, { name: "docs.html", make: () => this.#docs, policy: DOCS_POLICY });
     }
     if (route === "/") {
-      return this.#text(request, response, { name: "/.html", make: () => this.#landingHtml(), policy: LANDING_POLICY });
+      const demo = (await this.#config.demoIsOn()) ? "on" : "off";
+      const make = () => fill(this.#landing, { demo });
+      return this.#text(request, response, { name: `${demo}.html`, make, policy: LANDING_POLICY });
     }
     return this.#writeWatch(path, response);
   }
@@ -98,10 +100,6 @@ export class Pages {
     const [, watch, tenant, streamId, ...rest] = path.split("/");
     const fits = TenantSlug.safeParse(tenant).success && StreamId.safeParse(streamId).success;
     return watch === "watch" && fits && rest.length === 0 ? "/watch/:tenant/:streamId" : undefined;
-  }
-
-  #landingHtml(): string {
-    return fill(this.#landing, { demo: this.#config.demo ? "on" : "off" });
   }
 
   #writeWatch(path: string, response: ServerResponse): void {

@@ -5,9 +5,11 @@ import type { ServiceBroker } from "moleculer";
 import { createChannel, listStreamers } from "../../contracts/channel.ts";
 import { codeOf } from "../../contracts/errors.ts";
 import { type Meta, pause, send } from "../actor/contract.ts";
+import { systemClock } from "../clock.ts";
 import { findFfmpeg } from "../ffmpeg/binary.ts";
 import type { Log } from "../log/log.ts";
 import { ensureDemoClip } from "./demo.ts";
+import { DEMO_PAGE, DEMO_TENANT, DemoWatch } from "./demo-page.ts";
 
 export interface DemoOptions {
   readonly config: { readonly dataDir: string; readonly ffmpegPath: string | null; readonly streamers: number };
@@ -17,9 +19,8 @@ export interface DemoOptions {
   readonly tenantId: string;
 }
 
-const TENANT = "default";
+const TENANT = DEMO_TENANT;
 const NAME = "Demo Channel";
-const PAGE = `/watch/${TENANT}/demo_channel.stream`;
 const CLIP = "demo";
 const ORIGINS = 2;
 const REGISTERED_DEADLINE_MS = 15_000;
@@ -36,20 +37,18 @@ const ownStreamerIds = async (broker: ServiceBroker, meta: Meta, count: number):
 };
 
 /**
- * Path of the demo channel's page. A channel that the operator has deleted is not made again: a file in DATA_DIR
- * remembers that there was one.
+ * Path of the demo channel's page; null where it has nothing to show. A channel that the operator has deleted is not
+ * made again: a file in DATA_DIR remembers that there was one.
  */
-export const ensureDemoChannel = async (options: DemoOptions): Promise<string> => {
+export const ensureDemoChannel = async (options: DemoOptions): Promise<string | null> => {
   const { config, broker, log, tenantId } = options;
   const { dataDir } = config;
   const made = path.join(dataDir, "run", "demo-made");
-  if (
-    await access(made).then(
-      () => true,
-      () => false,
-    )
-  )
-    return PAGE;
+  const wasMade = await access(made).then(
+    () => true,
+    () => false,
+  );
+  if (wasMade) return (await new DemoWatch(broker, systemClock).isOn()) ? DEMO_PAGE : null;
   const ffmpeg = await findFfmpeg(config.ffmpegPath);
   await ensureDemoClip({ ffmpeg, dataDir, tenant: TENANT, name: CLIP, log });
   const meta: Meta = { tenantId, tenant: TENANT, scopes: ["platform:admin"] };
@@ -66,5 +65,5 @@ export const ensureDemoChannel = async (options: DemoOptions): Promise<string> =
   });
   await mkdir(path.dirname(made), { recursive: true });
   await writeFile(made, `${new Date().toISOString()}\n`);
-  return PAGE;
+  return DEMO_PAGE;
 };
