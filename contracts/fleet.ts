@@ -14,6 +14,8 @@ export const SnapshotChannel = z.object({
       kind: z.enum(["castellan", "castis"]),
       /** Name (and query) of the multivariant playlist below `base` where it is not master.m3u8. */
       master: z.string().optional(),
+      /** Of a castis node: a platform admin named it, so that it may be anywhere (see ALLOW_PRIVATE_SOURCES). */
+      trusted: z.boolean().optional(),
     }),
   ),
   /** Segment duration in ms: an edge keeps playlists for less than that. */

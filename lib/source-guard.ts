@@ -32,6 +32,13 @@ const withDeadline = async <T>(work: Promise<T>): Promise<T> => {
   return Promise.race([work, late]).finally(() => clearTimeout(timer));
 };
 
+/** Why an address is refused, for people. */
+export const PRIVATE_ADDRESS = "it leads to a private address (see ALLOW_PRIVATE_SOURCES)";
+
+/** The rule for one address of somebody who is not trusted. */
+export const isRefusedAddress = (address: string, allowPrivateSources: readonly string[]): boolean =>
+  isPrivateAddress(address) && !isAllowedAddress(address, allowPrivateSources);
+
 /** Looks at one host (of an ingest or a castis URL). A name that can't be resolved now is refused. */
 export const guardHost = async (host: string, rules: GuardRules): Promise<Guarded> => {
   const bare = host.replace(/^\[(.*)\]$/, "$1");
@@ -42,10 +49,8 @@ export const guardHost = async (host: string, rules: GuardRules): Promise<Guarde
     return { ok: false, reason: `the host ${bare} can't be resolved` };
   }
   if (addresses.length === 0) return { ok: false, reason: `the host ${bare} can't be resolved` };
-  const closed = (address: string): boolean =>
-    isPrivateAddress(address) && !isAllowedAddress(address, rules.allowPrivateSources);
-  if (!rules.trusted && addresses.some(closed)) {
-    return { ok: false, reason: "it leads to a private address (see ALLOW_PRIVATE_SOURCES)" };
+  if (!rules.trusted && addresses.some((address) => isRefusedAddress(address, rules.allowPrivateSources))) {
+    return { ok: false, reason: PRIVATE_ADDRESS };
   }
   return { ok: true, addresses };
 };

@@ -24,9 +24,12 @@ export const nameOf = (tenant: string, streamId: string): string => `${tenant}/$
 const originOf = (entry: Snapshot["channels"][number]["origins"][number]): Origin | undefined => {
   const { originId, kind, base, master } = entry;
   if (!URL.canParse(base)) return undefined;
-  const { protocol, origin: authority } = new URL(base);
+  const { protocol, origin } = new URL(base);
   if (protocol !== "http:" && protocol !== "https:") return undefined;
-  return { originId, kind, authority, base: base.replace(/\/+$/, ""), master: master ?? MASTER };
+  const trusted = kind === "castellan" || entry.trusted === true;
+  // An address that is refused to one tenant's node is no failure of a trusted one that is there.
+  const authority = trusted ? origin : `${origin} (guarded)`;
+  return { originId, kind, authority, trusted, base: base.replace(/\/+$/, ""), master: master ?? MASTER };
 };
 
 const eraOf = (key: string): number => Number(key.slice(key.lastIndexOf("#") + 1));

@@ -95,4 +95,32 @@ describe("a castis node", () => {
     assert.equal((await get(at(`${FOLDER}/~castis-9/master.m3u8`))).status, 404);
     assert.equal(castis.seen.length, 0);
   });
+
+  test("that a tenant named is not followed to a private address, one that an admin named or allowed is", async (t) => {
+    const castis = await mediaStandIn(t);
+    fill(castis, "castis", 50);
+    const statusOf = async (host: string, { trusted = false, allowed = [] as string[] } = {}) => {
+      const origin = { url: castis.url.replace("127.0.0.1", host), kind: "castis" as const, trusted };
+      const edge = await edgeUnderTest(t, { channels: [channelOf([origin])], allowPrivateSources: allowed });
+      return (await get(`${edge.url}${MASTER}`)).status;
+    };
+    for (const host of ["127.0.0.1", "localhost"]) {
+      assert.equal(await statusOf(host), 502, host);
+      assert.equal(castis.seen.length, 0, host);
+      assert.equal(await statusOf(host, { trusted: true }), 200, host);
+      assert.equal(await statusOf(host, { allowed: ["127.0.0.0/8", "::1"] }), 200, host);
+      castis.seen.length = 0;
+    }
+  });
+
+  test("whose address is refused leaves a trusted one at the same address alone", async (t) => {
+    const own = await mediaStandIn(t);
+    fill(own, "own", 5);
+    const refused = { ...channelOf([{ url: own.url, kind: "castis" }]), streamId: "two.stream" };
+    const edge = await edgeUnderTest(t, { channels: [channelOf([own]), refused], allowPrivateSources: [] });
+    assert.equal((await get(`${edge.url}${MASTER}`)).status, 200);
+    assert.equal((await get(`${edge.url}${MASTER.replace("one", "two")}`)).status, 502);
+    assert.equal((await get(`${edge.url}${SEGMENT}`)).body.toString(), "own");
+    assert.equal(own.countOf(SEGMENT), 1);
+  });
 });

@@ -23,6 +23,8 @@ export interface EdgeConfig {
   /** 0 takes a free one. */
   readonly edgePort: number;
   readonly edgeCacheBytes: number;
+  /** Private networks where castis nodes that a tenant named may be. */
+  readonly allowPrivateSources: readonly string[];
   readonly dataDir: string;
   readonly nodeId: string;
 }
@@ -49,10 +51,10 @@ const STOP_GRACE_MS = 5_000;
 
 /** The parts that requests need, wired. */
 const wire = ({ config, broker, log, clock, nowMs = () => performance.now(), timeouts }: EdgeDeps) => {
-  const { edgeCacheBytes, dataDir, nodeId } = config;
+  const { edgeCacheBytes, allowPrivateSources, dataDir, nodeId } = config;
   const name = `castellan-edge-${nodeId || hostname()}`;
   const metrics = new EdgeMetrics();
-  const upstream = new Upstream(timeouts);
+  const upstream = new Upstream(allowPrivateSources, timeouts);
   const budget = new ByteBudget(fillBytesMax(edgeCacheBytes));
   const state = {
     cache: new Cache(edgeCacheBytes),

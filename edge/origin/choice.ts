@@ -5,8 +5,10 @@ export interface Origin {
   readonly kind: "castellan" | "castis";
   /** Folder of the stream on this origin, without a trailing slash. */
   readonly base: string;
-  /** Scheme, host and port. */
+  /** Scheme, host and port, and a mark where that is not to be trusted: it fails by itself then. */
   readonly authority: string;
+  /** It may be at any address: ours, and castis nodes that a platform admin named. */
+  readonly trusted: boolean;
   /** Name (and query) of the multivariant playlist there. */
   readonly master: string;
 }

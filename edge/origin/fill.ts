@@ -113,6 +113,7 @@ export class Fill {
       answer = await upstream.get(this.#urlAt(origin), {
         headers: this.#headersFor(origin),
         firstByteMs: this.#firstByteMs({ hasty }),
+        trusted: origin.trusted,
       });
     } catch (error) {
       return this.#failed(origin, error);
@@ -167,7 +168,8 @@ export class Fill {
   #failed(origin: Origin, error: unknown): Attempt {
     const reason: UpstreamReason = error instanceof UpstreamError ? error.reason : "protocol";
     if (reason === "busy") return { next: "busy", why: "all connections are busy" };
-    this.#countFailure(reason === "connect" ? origin.authority : origin.base, reason);
+    const isWhole = reason === "connect" || reason === "address";
+    this.#countFailure(isWhole ? origin.authority : origin.base, reason);
     return { next: "failed", why: reason };
   }
 

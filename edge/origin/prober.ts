@@ -34,6 +34,7 @@ export class Prober {
       const answer = await upstream.get(new URL(`${origin.base}/${origin.master}`), {
         headers: { "accept-encoding": "identity", via },
         firstByteMs: upstream.timeouts.firstByteMs,
+        trusted: origin.trusted,
       });
       answer.drop();
       health.succeeded(origin.authority);

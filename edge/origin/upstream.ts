@@ -1,6 +1,7 @@
 /** One GET to one origin, with a deadline on every phase. Connections are kept and bounded in number. */
 import http from "node:http";
 import https from "node:https";
+import { ADDRESS_REFUSED, OutgoingAgents } from "../../lib/http/outgoing-agents.ts";
 
 export interface UpstreamTimeouts {
   /** TCP (and TLS) handshake. */
@@ -28,8 +29,17 @@ export const UPSTREAM_TIMEOUTS: UpstreamTimeouts = {
   queueMs: 2_000,
 };
 
-/** `busy` is the edge's own limit and says nothing about the origin. */
-export type UpstreamReason = "connect" | "first-byte" | "idle" | "body-time" | "reset" | "busy" | "protocol" | "size";
+/** `busy` is the edge's own limit and says nothing about the origin; `address`: it is at one that is refused. */
+export type UpstreamReason =
+  | "connect"
+  | "address"
+  | "first-byte"
+  | "idle"
+  | "body-time"
+  | "reset"
+  | "busy"
+  | "protocol"
+  | "size";
 export class UpstreamError extends Error {
   readonly reason: UpstreamReason;
   constructor(reason: UpstreamReason, cause?: unknown) {
@@ -62,22 +72,23 @@ const KEEP_ALIVE_MS = 30_000;
 interface GetOptions {
   readonly headers: http.OutgoingHttpHeaders;
   readonly firstByteMs: number;
+  /** It may be at a private address. */
+  readonly trusted: boolean;
 }
 
 export class Upstream {
   readonly #timeouts: UpstreamTimeouts;
-  readonly #agents: { readonly http: http.Agent; readonly https: https.Agent };
+  readonly #agents: OutgoingAgents;
 
-  constructor(timeouts: UpstreamTimeouts = UPSTREAM_TIMEOUTS) {
+  constructor(allowPrivateSources: readonly string[], timeouts: UpstreamTimeouts = UPSTREAM_TIMEOUTS) {
     this.#timeouts = timeouts;
-    const options: http.AgentOptions = {
+    this.#agents = new OutgoingAgents(allowPrivateSources, {
       keepAlive: true,
       maxSockets: SOCKETS_PER_ORIGIN_MAX,
       maxFreeSockets: SOCKETS_FREE_MAX,
       timeout: KEEP_ALIVE_MS,
       scheduling: "lifo",
-    };
-    this.#agents = { http: new http.Agent(options), https: new https.Agent(options) };
+    });
   }
 
   get timeouts(): UpstreamTimeouts {
@@ -87,21 +98,17 @@ export class Upstream {
   /** Asks once; once more where a kept connection turns out to have been closed by the other side. */
   async get(url: URL, options: GetOptions): Promise<UpstreamAnswer> {
     const first = new Exchange(this.#timeouts);
+    const agent = this.#agents.for(url, options);
     try {
-      return await first.open(url, options, this.#agentOf(url));
+      return await first.open(url, options, agent);
     } catch (error) {
       if (!first.sentIntoClosedConnection) throw error;
-      return new Exchange(this.#timeouts).open(url, options, this.#agentOf(url));
+      return new Exchange(this.#timeouts).open(url, options, agent);
     }
   }
 
-  #agentOf(url: URL): http.Agent {
-    return url.protocol === "https:" ? this.#agents.https : this.#agents.http;
-  }
-
   close(): void {
-    this.#agents.http.destroy();
-    this.#agents.https.destroy();
+    this.#agents.close();
   }
 }
 
@@ -222,6 +229,7 @@ const CONNECT_CODES =
   /^(?:ECONNREFUSED|EHOSTUNREACH|ENETUNREACH|ENOTFOUND|EAI_|ETIMEDOUT|ERR_TLS|ERR_SSL|CERT_|DEPTH_|SELF_|UNABLE_)/;
 const reasonOf = (error: NodeJS.ErrnoException): UpstreamReason => {
   const code = error.code ?? "";
+  if (code === ADDRESS_REFUSED) return "address";
   if (CONNECT_CODES.test(code)) return "connect";
   return code.startsWith("HPE_") ? "protocol" : "reset";
 };

@@ -126,7 +126,7 @@ export const VARIABLES = {
   }),
   allowPrivateSources: fixed("ALLOW_PRIVATE_SOURCES", cidrList, "", {
     doc: "Private networks that tenants may name in source and castis URLs.",
-    roles: ["control", "streamer"],
+    roles: ["control", "streamer", "edge"],
   }),
   edgeCacheBytes: fixed("EDGE_CACHE_BYTES", bytes(MiB), "512MiB", {
     doc: "Memory for the edge's cache.",

@@ -42,17 +42,19 @@ export interface OriginAt {
   readonly url: string;
   readonly kind?: "castellan" | "castis";
   readonly master?: string;
+  readonly trusted?: boolean;
 }
 /** One channel with these origins, in their order. */
 export const channelOf = (origins: readonly OriginAt[], more: Partial<Channel> = {}): Channel => ({
   tenant: TENANT,
   streamId: STREAM,
   segmentMs: 2_000,
-  origins: origins.map(({ url, kind = "castellan", master }, index) => ({
+  origins: origins.map(({ url, kind = "castellan", master, trusted }, index) => ({
     originId: index + 1,
     kind,
     base: `${url}${FOLDER}`,
     ...(master === undefined ? {} : { master }),
+    ...(trusted === undefined ? {} : { trusted }),
   })),
   ...more,
 });
@@ -76,6 +78,8 @@ export interface EdgeOptions {
   readonly dataDir?: string;
   readonly fleetAnswers?: boolean;
   readonly timeouts?: UpstreamTimeouts;
+  /** Stand-ins listen on 127.0.0.1. */
+  readonly allowPrivateSources?: readonly string[];
 }
 
 export const edgeUnderTest = async (t: Cleaner, options: EdgeOptions = {}): Promise<EdgeUnderTest> => {
@@ -97,6 +101,7 @@ export const edgeUnderTest = async (t: Cleaner, options: EdgeOptions = {}): Prom
     config: {
       host: "127.0.0.1",
       edgePort: 0,
+      allowPrivateSources: options.allowPrivateSources ?? ["127.0.0.0/8"],
       edgeCacheBytes: options.cacheBytes ?? 64 * 2 ** 20,
       dataDir,
       nodeId: "1",
