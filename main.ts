@@ -238,7 +238,7 @@ const openFront = async (self: Process, endpoints: Endpoints, edgePublicUrl: str
   if (config.healthPort !== null) {
     const { host, healthPort: port } = config;
     const handle = (_: unknown, response: ServerResponse) => void response.writeHead(404).end();
-    const health = await openListener({ name: "health", host, port, log, ready, handle });
+    const health = await openListener({ name: "health", host, port, portVariable: "HEALTH_PORT", log, ready, handle });
     self.onStop("health", () => health.close(0));
     endpoints.health = baseUrlOf(host, health.port);
   }
@@ -309,7 +309,10 @@ const start = async (self: Process): Promise<void> => {
   process.stdout.write(words);
 };
 
-/** Runs until a signal. Rejects with one clear line when it can't start; what was started by then is stopped again. */
+/**
+ * Runs until a signal. Rejects with one clear line when it can't start (a ConfigError where a variable is to blame);
+ * what was started by then is stopped again.
+ */
 export const main = async (config: Config): Promise<void> => {
   collectProcessMetrics();
   const self = new Process(config);

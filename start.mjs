@@ -31,15 +31,14 @@ const unfitMachine = () => {
 
 const start = async () => {
   const { ConfigError, EXIT_CONFIG, loadConfig } = await import("./lib/config/config.ts");
-  let config;
   try {
-    config = loadConfig(process.env);
+    const config = loadConfig(process.env);
+    const { main } = await import("./main.ts");
+    await main(config);
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
-    return stop(EXIT_CONFIG, error.message);
+    stop(EXIT_CONFIG, error.message);
   }
-  const { main } = await import("./main.ts");
-  await main(config);
 };
 
 const COMMANDS = {

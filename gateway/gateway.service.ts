@@ -117,7 +117,8 @@ export const startGateway = async (deps: GatewayDeps): Promise<Gateway> => {
   const unmount = front.mount(broker);
   const { host, port } = config;
   const handle = (request: IncomingMessage, response: ServerResponse) => front.handle(request, response);
-  const listener = await openListener({ name: "gateway", host, port, log, ready, handle }).catch(async (error) => {
+  const place = { name: "gateway", host, port, portVariable: "PORT" };
+  const listener = await openListener({ ...place, log, ready, handle }).catch(async (error) => {
     await unmount();
     throw error;
   });

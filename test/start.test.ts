@@ -1,10 +1,13 @@
 import assert from "node:assert/strict";
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
+import type { AddressInfo } from "node:net";
+import { createServer } from "node:net";
 import { join } from "node:path";
 import { test } from "node:test";
 import { ROLES } from "../lib/config/config.ts";
 import { VARIABLES } from "../lib/config/variables.ts";
+import { tempDir } from "./support/platform.ts";
 
 const START = join(import.meta.dirname, "..", "start.mjs");
 
@@ -42,6 +45,34 @@ test("an unknown role and an unknown argument stop it with 64 and one line", asy
     assert.equal(ended.status, 64);
     assert.equal(ended.stdout, "");
     assert.equal(ended.stderr.trim().split("\n").length, 1, ended.stderr);
+  }
+});
+
+/** One role, without a bus that it could reach. */
+const alone = { NATS_URL: "nats://127.0.0.1:1", PORT: "0", EDGE_PORT: "0", STREAMER_PORT: "0", LOG_LEVEL: "silent" };
+
+test("a port that is taken stops the start with 64 and one line that names its variable", async (t) => {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  t.after(() => void server.close());
+  const port = String((server.address() as AddressInfo).port);
+  const roles = { PORT: "gateway", EDGE_PORT: "edge", STREAMER_PORT: "streamer", HEALTH_PORT: "gateway" };
+  for (const [variable, ROLES] of Object.entries(roles)) {
+    const env = { ...alone, ROLES, DATA_DIR: await tempDir(t), [variable]: port };
+    assert.deepEqual(await start([], env), {
+      ...{ status: 64, stdout: "" },
+      stderr: `castellan: ${variable}: port ${port} on 127.0.0.1 is taken by another program.\n`,
+    });
+  }
+});
+
+test("a HOST that is not this machine's stops it likewise", async (t) => {
+  for (const EDGE_PORT of ["0", "8081"]) {
+    const env = { ...alone, ROLES: "streamer", HOST: "192.0.2.1", EDGE_PORT, DATA_DIR: await tempDir(t) };
+    assert.deepEqual(await start([], env), {
+      ...{ status: 64, stdout: "" },
+      stderr: "castellan: HOST: 192.0.2.1 is no address of this machine.\n",
+    });
   }
 });
 

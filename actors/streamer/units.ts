@@ -110,6 +110,7 @@ export const openUnit = async (options: StreamersOptions, ordinal: number, make:
   const listener = await openListener({
     ...{ name: `streamer ${ordinal}`, host: config.host, log, ready },
     port: config.streamerPort === 0 ? 0 : config.streamerPort + ordinal,
+    portVariable: "STREAMER_PORT",
     handle: (request, response) => {
       if (live.handle(request, response) || castis.handle(request, response)) return;
       writeProblem({ request, response }, { code: "NOT_FOUND" });

@@ -91,6 +91,7 @@ export const startEdge = async (deps: EdgeDeps): Promise<Edge> => {
     name: "edge",
     host: config.host,
     port: config.edgePort,
+    portVariable: "EDGE_PORT",
     log,
     ready: () => ({ ready: !closing && fleet.version > 0, checks: { snapshot: fleet.version > 0, open: !closing } }),
     handle: async (request, response) => {

@@ -1,6 +1,7 @@
 /** An HTTP listener with the three health addresses that every listener of the product has (design §9). */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { ConfigError } from "../config/config.ts";
 import type { Log } from "../log/log.ts";
 import { METRICS_CONTENT_TYPE, metricsText } from "../metrics/metrics.ts";
 import { requestIdOf, writeProblem } from "./problem.ts";
@@ -30,6 +31,8 @@ export interface ListenerOptions {
   readonly host: string;
   /** 0 takes a free one. */
   readonly port: number;
+  /** The variable that the port comes from. */
+  readonly portVariable: string;
   readonly log: Log;
   readonly ready: Ready;
   readonly handle: Handler;
@@ -78,27 +81,39 @@ const failed = (exchange: Exchange, { log, name }: ListenerOptions, error: unkno
   else writeProblem(exchange, { code: "INTERNAL" });
 };
 
-const listening = (server: Server, { host, port, name }: ListenerOptions): Promise<void> =>
+type Place = Pick<ListenerOptions, "host" | "port" | "portVariable">;
+
+/** In the words of what the operator has set. */
+const explained = (error: NodeJS.ErrnoException, { host, port, portVariable }: Place): ConfigError => {
+  switch (error.code) {
+    case "EADDRINUSE":
+      return new ConfigError(portVariable, `port ${port} on ${host} is taken by another program.`);
+    case "EACCES":
+      return new ConfigError(portVariable, `port ${port} needs more rights than this user has.`);
+    case "EADDRNOTAVAIL":
+    case "EAFNOSUPPORT":
+      return new ConfigError("HOST", `${host} is no address of this machine.`);
+    default:
+      return new ConfigError("HOST", `${host} can't be listened on (${error.code}).`);
+  }
+};
+
+const listening = (server: Server, place: Place): Promise<void> =>
   new Promise((resolve, reject) => {
-    server.once("error", (error: NodeJS.ErrnoException) => {
-      const why = error.code === "EADDRINUSE" ? "is taken by another program" : `can't be opened (${error.code})`;
-      reject(new Error(`${name}: port ${port} on ${host} ${why}`));
-    });
-    server.listen(port, host, () => resolve());
+    server.once("error", (error) => reject(explained(error, place)));
+    server.listen(place.port, place.host, () => resolve());
   });
 
-/** A port of this machine that nobody has at the moment. */
-export const freePort = (host: string): Promise<number> =>
-  new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once("error", reject);
-    server.listen(0, host, () => {
-      const { port } = server.address() as AddressInfo; // a TCP listener always has one
-      server.close(() => resolve(port));
-    });
-  });
+/** A port of this machine that nobody has at the moment. Rejects with a ConfigError. */
+export const freePort = async (host: string): Promise<number> => {
+  const server = createServer();
+  await listening(server, { host, port: 0, portVariable: "HOST" });
+  const { port } = server.address() as AddressInfo; // a TCP listener always has one
+  await closeServer(server, 0);
+  return port;
+};
 
-/** Opens a listener. Rejects with one clear line when the port is taken. */
+/** Opens a listener. Rejects with a ConfigError when it can't be where it is to be. */
 export const openListener = async (options: ListenerOptions): Promise<Listener> => {
   const server = createServer(
     { maxHeaderSize: HEAD_BYTES_MAX, headersTimeout: HEAD_TIMEOUT_MS, requestTimeout: REQUEST_TIMEOUT_MS },

@@ -7,7 +7,8 @@ import { writeProblem } from "./problem.ts";
 /** What a listener with this handler answers. */
 const answerOf = async (handle: Handler, init: RequestInit = {}): Promise<Response> => {
   const ready = () => ({ ready: true, checks: {} });
-  const listener = await openListener({ name: "test", host: "127.0.0.1", port: 0, log: quietLog, ready, handle });
+  const place = { name: "test", host: "127.0.0.1", port: 0, portVariable: "PORT" };
+  const listener = await openListener({ ...place, log: quietLog, ready, handle });
   const response = await fetch(`http://127.0.0.1:${listener.port}/x`, init);
   const text = await response.arrayBuffer();
   await listener.close(0);
