@@ -54,10 +54,11 @@ describe("the supervisor's store", () => {
     const { channelId, originId } = await channel("read.stream");
     assert.deepEqual(await run((tx) => store.readWanted(tx, channelId)), {
       ...{ id: channelId, tenant: "acme", streamId: "read.stream", ingestConfig: { netTimeout: "500ms" } },
-      ...{ transcodeConfig: null, wanted: "running", deleted: false, trusted: false, loopStartedAtMs: null },
+      ...{ transcodeConfig: null, wanted: "running", deleted: false, loopStartedAtMs: null },
       origins: [
         {
           ...{ id: originId, streamerId, ingestUrl: "udp://239.0.0.1:1", wanted: "present", generation: 1 },
+          sourceTrusted: false,
           ...{ kind: "castis", baseUrl: "http://c", publicUrl: null, credential: null },
           ...{ playbackUrlTemplate: "{base}", nodeId: null, ordinal: null },
         },

@@ -9,6 +9,8 @@ export interface WantedOrigin {
   readonly ingestUrl: string | null;
   readonly wanted: "present" | "absent";
   readonly generation: number;
+  /** The private-address rule does not apply to what it reads. */
+  readonly sourceTrusted: boolean;
   readonly kind: "castellan" | "castis";
   readonly baseUrl: string;
   readonly publicUrl: string | null;
@@ -25,7 +27,6 @@ export interface WantedChannel {
   readonly transcodeConfig: Record<string, unknown> | null;
   readonly wanted: "running" | "stopped";
   readonly deleted: boolean;
-  readonly trusted: boolean;
   /** Wall clock of stream time 0 in ms; null: not a loop. */
   readonly loopStartedAtMs: number | null;
   readonly origins: readonly WantedOrigin[];
@@ -44,14 +45,14 @@ export const readWanted = async (tx: Tx, channelId: number): Promise<WantedChann
   const [channels, origins] = await Promise.all([
     tx.query<ChannelRow>(
       `select c.id, t.slug as tenant, c.stream_id as "streamId", c.ingest_config as "ingestConfig",
-         c.transcode_config as "transcodeConfig", c.wanted, c.deleted_at is not null as deleted, c.trusted,
+         c.transcode_config as "transcodeConfig", c.wanted, c.deleted_at is not null as deleted,
          (extract(epoch from c.loop_started_at) * 1000)::float8 as "loopStartedAtMs"
        from channel c join tenant t on t.id = c.tenant_id where c.id = $1`,
       [channelId],
     ),
     tx.query<WantedOrigin>(
-      `select o.id, o.streamer_id as "streamerId", o.ingest_url as "ingestUrl", o.wanted, o.generation, s.kind,
-         s.base_url as "baseUrl", s.public_url as "publicUrl", s.credential,
+      `select o.id, o.streamer_id as "streamerId", o.ingest_url as "ingestUrl", o.wanted, o.generation,
+         o.trusted as "sourceTrusted", s.kind, s.base_url as "baseUrl", s.public_url as "publicUrl", s.credential,
          s.playback_url_template as "playbackUrlTemplate", s.node_id as "nodeId", s.ordinal
        from channel_origin o join streamer s on s.id = o.streamer_id where o.channel_id = $1 order by o.id`,
       [channelId],

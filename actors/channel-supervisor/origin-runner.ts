@@ -137,12 +137,12 @@ export class OriginRunner {
   }
 
   async #take(step: Step): Promise<void> {
-    const { target, payload } = this.#want;
+    const want = this.#want;
     switch (step) {
       case "push":
-        return this.#pushed(await target.push(this.#command()), payload);
+        return this.#pushed(await want.target.push(this.#command()), want);
       case "restart":
-        return this.#pushed(await target.restart(this.#command()), payload);
+        return this.#pushed(await want.target.restart(this.#command()), want);
       case "remove":
         return this.#remove();
       case "check":
@@ -158,14 +158,14 @@ export class OriginRunner {
     return { payload: this.#want.payload, remote, sent, unclear: this.#deps.clock.nowMs() < unclearUntilMs };
   }
 
-  #pushed(outcome: PushOutcome, payload: Payload): void {
+  #pushed(outcome: PushOutcome, { payload, row, heard }: Want): void {
     const nowMs = this.#deps.clock.nowMs();
     const accepted = outcome.refusal === null;
     const keeps = outcome.remote === "ours" && !accepted;
     this.#set({
       remote: outcome.remote,
       // A change that was refused before it began leaves the old payload there.
-      sent: keeps ? this.observed.sent : payload,
+      ...(keeps ? {} : { sent: payload, sentTrusted: heard && row.sourceTrusted }),
       target: this.#want.target.key,
       state: outcome.state,
       observedAtMs: nowMs,
@@ -218,11 +218,13 @@ export class OriginRunner {
 
   #situation({ force, restart }: { force: boolean; restart: boolean }): Situation {
     const nowMs = this.#deps.clock.nowMs();
-    const { payload, target, run } = this.#want;
+    const { payload, target, run, row } = this.#want;
+    const { sent, sentTrusted } = this.observed;
+    const trusted = row.sourceTrusted;
     return {
       wanted: run,
       remote: this.observed.remote,
-      upToDate: this.observed.target === target.key && sameJson(this.observed.sent, payload),
+      upToDate: this.observed.target === target.key && sameJson(sent, payload) && (sentTrusted ?? trusted) === trusted,
       reported: this.#reported(nowMs),
       restart,
       force,

@@ -26,6 +26,8 @@ export const OriginObserved = z.object({
   remote: Remote,
   /** The last payload that was sent. */
   sent: z.looseObject({ url: z.string() }).nullable(),
+  /** Whether its source was said to be trusted; null: not known, or nothing that the streamer is told. */
+  sentTrusted: z.boolean().nullable().default(null),
   /** Which streamer it was sent to: a streamer entry that is changed to another address has nothing of ours. */
   target: z.string().nullable(),
   /** Until then a streamer that went silent in a command may still carry it out. */
@@ -57,6 +59,7 @@ export const unknownOrigin = (nowMs: number, unclearMs: number): OriginObserved 
   observedAtMs: nowMs,
   remote: unclearMs > 0 ? "maybe" : "none",
   sent: null,
+  sentTrusted: null,
   target: null,
   unclearUntilMs: unclearMs > 0 ? nowMs + unclearMs : 0,
 });

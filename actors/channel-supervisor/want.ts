@@ -62,8 +62,8 @@ export const wantOf = (context: ChannelContext, row: WantedOrigin): Want => {
 
 const targetOf = ({ channel, ...context }: ChannelContext, row: WantedOrigin): Target => {
   const { tenantId, leaseEpoch, ask, anchor, heldByOther, alive, castisDeadlineMs: deadlineMs } = context;
-  const { id: channelId, tenant, streamId, trusted, loopStartedAtMs: loopStartedAt } = channel;
-  const { nodeId, ordinal, baseUrl, credential } = row;
+  const { id: channelId, tenant, streamId, loopStartedAtMs: loopStartedAt } = channel;
+  const { nodeId, ordinal, baseUrl, credential, sourceTrusted: trusted } = row;
   if (nodeId === null || ordinal === null)
     return new CastisTarget({
       node: { baseUrl, credential },

@@ -15,7 +15,6 @@ export interface ChannelRow {
   readonly transcodeConfig: Config | null;
   readonly status: Channel["status"];
   readonly wanted: "running" | "stopped";
-  readonly trusted: boolean;
   readonly idempotencyKey: string | null;
   readonly version: number;
   readonly createdAt: Date;
@@ -33,6 +32,8 @@ export interface OriginRow {
   readonly message: string | null;
   readonly wanted: "present" | "absent";
   readonly generation: number;
+  /** The private-address rule does not apply to the URL that it reads. */
+  readonly trusted: boolean;
 }
 /** What a user gives; the rest of a channel's row follows from it. */
 export interface ChannelFields {
@@ -42,15 +43,14 @@ export interface ChannelFields {
   readonly sourceType: Channel["sourceType"];
   readonly ingestConfig: Config;
   readonly transcodeConfig: Config | null;
-  readonly trusted: boolean;
 }
 
 const CHANNEL = `id, name, sid, quality, stream_id as "streamId", source_type as "sourceType",
-  ingest_config as "ingestConfig", transcode_config as "transcodeConfig", status, wanted, trusted,
+  ingest_config as "ingestConfig", transcode_config as "transcodeConfig", status, wanted,
   idempotency_key as "idempotencyKey", version, created_at as "createdAt", updated_at as "updatedAt",
   deleted_at as "deletedAt"`;
 const ORIGIN = `id, channel_id as "channelId", streamer_id as "streamerId", ingest_url as "ingestUrl",
-  stream_id as "streamId", playback_url as "playbackUrl", status, message, wanted, generation`;
+  stream_id as "streamId", playback_url as "playbackUrl", status, message, wanted, generation, trusted`;
 
 /**
  * Stream time of every loop counts from 1970, as that of anchored sources does (domain/live): segment numbers then
@@ -66,7 +66,6 @@ const fieldValues = (fields: ChannelFields): unknown[] => [
   fields.sourceType,
   JSON.stringify(fields.ingestConfig),
   fields.transcodeConfig === null ? null : JSON.stringify(fields.transcodeConfig),
-  fields.trusted,
 ];
 
 export interface NewChannel {
@@ -80,8 +79,8 @@ export interface NewChannel {
 export const insertChannel = async (tx: Tx, channel: NewChannel): Promise<ChannelRow | undefined> => {
   const { rows } = await tx.query<ChannelRow>(
     `insert into channel (tenant_id, stream_id, name, sid, quality, source_type, ingest_config, transcode_config,
-       trusted, idempotency_key, status, loop_started_at)
-     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'pending', ${LOOP_STARTED_AT})
+       idempotency_key, status, loop_started_at)
+     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'pending', ${LOOP_STARTED_AT})
      on conflict do nothing returning ${CHANNEL}`,
     [channel.tenantId, channel.streamId, ...fieldValues(channel.fields), channel.idempotencyKey],
   );
@@ -139,7 +138,7 @@ export const channelPage = async (tx: Tx, { afterId, rowCount, status }: PageOf)
 export const updateChannel = async (tx: Tx, id: number, fields: ChannelFields): Promise<void> => {
   await tx.query(
     `update channel set name = $3, sid = $4, quality = $5, source_type = $6, ingest_config = $7, transcode_config = $8,
-       trusted = $9, loop_started_at = ${LOOP_STARTED_AT}, version = version + $2, updated_at = now() where id = $1`,
+       loop_started_at = ${LOOP_STARTED_AT}, version = version + $2, updated_at = now() where id = $1`,
     [id, 1, ...fieldValues(fields)],
   );
 };
@@ -192,30 +191,30 @@ export interface NewOrigin {
   readonly streamId: string;
   readonly streamerId: number;
   readonly ingestUrl: string | null;
+  readonly trusted: boolean;
 }
 /** A row that waits for its removal comes back to life. */
 export const insertOrigin = async (tx: Tx, origin: NewOrigin): Promise<number> => {
   const { rows } = await tx.query<{ id: number }>(
-    `insert into channel_origin as o (tenant_id, channel_id, streamer_id, ingest_url, stream_id, status)
-     values ($1, $2, $3, $4, $5, 'pending')
+    `insert into channel_origin as o (tenant_id, channel_id, streamer_id, ingest_url, stream_id, trusted, status)
+     values ($1, $2, $3, $4, $5, $6, 'pending')
      on conflict (channel_id, streamer_id) do update set wanted = 'present', ingest_url = excluded.ingest_url,
-       status = 'pending', message = null, generation = o.generation + 1
+       trusted = excluded.trusted, status = 'pending', message = null, generation = o.generation + 1
      returning id`,
-    [origin.tenantId, origin.channelId, origin.streamerId, origin.ingestUrl, origin.streamId],
+    [origin.tenantId, origin.channelId, origin.streamerId, origin.ingestUrl, origin.streamId, origin.trusted],
   );
   return rows[0]!.id; // `returning` of an insert that updates on conflict
 };
 
-/** `touched`: its payload changes, so what it runs has to be pushed again. */
+/** `touched`: what its streamer gets changes, so what it runs has to be pushed again. */
 export const updateOrigin = async (
   tx: Tx,
-  origin: { id: number; ingestUrl: string | null; touched: boolean },
+  origin: { id: number; ingestUrl: string | null; trusted: boolean; touched: boolean },
 ): Promise<void> => {
-  await tx.query("update channel_origin set ingest_url = $2, generation = generation + $3 where id = $1", [
-    origin.id,
-    origin.ingestUrl,
-    origin.touched ? 1 : 0,
-  ]);
+  await tx.query(
+    "update channel_origin set ingest_url = $2, trusted = $3, generation = generation + $4 where id = $1",
+    [origin.id, origin.ingestUrl, origin.trusted, origin.touched ? 1 : 0],
+  );
 };
 
 export const wantAbsent = async (tx: Tx, originIds: readonly number[]): Promise<void> => {

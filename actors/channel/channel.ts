@@ -16,12 +16,22 @@ import { mergePatch } from "../../domain/payload/payload.ts";
 import { dashUrlOf } from "../../domain/payload/playback-url.ts";
 import type { Database, Tx } from "../../lib/db/database.ts";
 import { idAfter, pageOf } from "../../lib/page.ts";
-import { planOrigins, type WantedOriginInput } from "./changes.ts";
+import { type ChannelState, planOrigins, stateOf } from "./changes.ts";
 import * as store from "./channel.store.ts";
 import { failuresOf, fieldsOf, markDeleted, type Settle, viewOf, type Who, type Written } from "./creation.ts";
 import { announceChange, applyObserved } from "./observation.ts";
 import { readObserved, type Seen } from "./observed.ts";
-import { badFields, checkSources, type SourceRules } from "./sources.ts";
+import {
+  badFields,
+  checkShape,
+  checkSources,
+  type NamedSource,
+  neededUrl,
+  newSources,
+  type SourceRules,
+  sourcesOf,
+  trustedUrlsOf,
+} from "./sources.ts";
 import { knownStreamers, ownStreamers } from "./streamer-registry.store.ts";
 import { channelView, type Live } from "./view.ts";
 
@@ -38,15 +48,17 @@ export interface ChannelsDeps {
   ) => Live | undefined;
 }
 type Ref = { readonly channelId: number; readonly ifVersion?: number | undefined };
-/** A change as the rows shall be afterwards. */
-interface Next {
-  readonly fields: store.ChannelFields;
-  readonly origins: readonly WantedOriginInput[];
+interface Change {
+  /** Pure: it may be made several times. */
+  readonly compute: (now: ChannelState) => ChannelState;
+  /** What else must hold, in the transaction that writes. */
+  readonly check?: (tx: Tx) => Promise<void>;
 }
+type Changed = { readonly touched: number[]; readonly unknown: readonly Failure[] };
 
 const LIST = "channels";
-/** A change that always meets another one gives up. */
-const CHANGE_TRIES_MAX = 5;
+/** A change gives up when others bring sources that it has to look at as often as this. */
+const CHANGE_TRIES_MAX = 10;
 
 export class Channels {
   readonly #deps: ChannelsDeps;
@@ -113,20 +125,18 @@ export class Channels {
   }
 
   replace(who: Who, input: z.output<typeof replaceChannel.input>): Promise<Written> {
-    return this.#change(who, input, (now) => ({
-      fields: { ...fieldsOf(input), trusted: input.trusted || (now.fields.trusted && sameSources(now, input)) },
+    const compute = (now: ChannelState) => ({
+      fields: fieldsOf(input),
       origins: input.origins,
-    }));
+      trustedUrls: trustedUrlsOf(input, now.trustedUrls),
+    });
+    return this.#change(who, input, { compute });
   }
 
   patch(who: Who, input: z.output<typeof patchChannel.input>): Promise<Written> {
-    return this.#change(who, input, (now) => {
+    const compute = (now: ChannelState): ChannelState => {
       const { fields } = now;
-      const next = {
-        ingestConfig: parsed(IngestConfig, "ingestConfig", mergePatch(fields.ingestConfig, input.ingestConfig ?? {})),
-        origins: input.origins ?? now.origins,
-        sourceType: input.sourceType ?? fields.sourceType,
-      };
+      const ingestConfig = mergePatch(fields.ingestConfig, input.ingestConfig ?? {});
       const transcoded = input.transcodeConfig === undefined ? {} : input.transcodeConfig;
       const transcodeConfig =
         fields.transcodeConfig === null && input.transcodeConfig === undefined
@@ -137,15 +147,16 @@ export class Channels {
           name: input.name ?? fields.name,
           sid: input.sid === undefined ? fields.sid : input.sid,
           quality: input.quality === undefined ? fields.quality : input.quality,
-          sourceType: next.sourceType,
-          ingestConfig: next.ingestConfig,
+          sourceType: input.sourceType ?? fields.sourceType,
+          ingestConfig: parsed(IngestConfig, "ingestConfig", ingestConfig),
           transcodeConfig:
             transcodeConfig === null ? null : parsed(TranscodeConfig, "transcodeConfig", transcodeConfig),
-          trusted: input.trusted || (fields.trusted && sameSources(now, next)),
         },
-        origins: next.origins,
+        origins: input.origins ?? now.origins,
+        trustedUrls: trustedUrlsOf(input, now.trustedUrls),
       };
-    });
+    };
+    return this.#change(who, input, { compute });
   }
 
   async delete(who: Who, input: Ref): Promise<{ data: { id: number; leftovers: Failure[] } }> {
@@ -181,30 +192,22 @@ export class Channels {
     return { data: await this.#applied(who, channelId), failures: failuresOf(outcomes) };
   }
 
-  async addOrigin(who: Who, input: z.output<typeof addOrigin.input>): Promise<Written> {
-    const { channelId, streamerId, ingestUrl } = input;
-    const { tenantId } = who;
-    const now = await this.#read(who, input);
-    const trusted = input.trusted || (now.fields.trusted && typeof now.fields.ingestConfig.url === "string");
-    await checkSources({ ...now.fields, origins: [{ streamerId, ingestUrl }], trusted }, this.#deps.sources);
-    const originId = await this.#deps.db.tenantTx(tenantId, async (tx) => {
-      const { streamId, version } = await this.#locked(tx, { channelId });
-      if (!(await knownStreamers(tx, [streamerId])).has(streamerId)) return fail("STREAMER_NOT_FOUND", { streamerId });
-      const origins = await store.originsOf(tx, [channelId]);
-      if (origins.some((o) => o.streamerId === streamerId && o.wanted === "present"))
+  addOrigin(who: Who, input: z.output<typeof addOrigin.input>): Promise<Written> {
+    const { channelId, streamerId, ingestUrl, trusted } = input;
+    const compute = (now: ChannelState): ChannelState => {
+      if (now.origins.some((origin) => origin.streamerId === streamerId))
         return fail("ORIGIN_TAKEN", { channelId, streamerId });
-      const id = await store.insertOrigin(tx, {
-        tenantId,
-        channelId,
-        streamId,
-        streamerId,
-        ingestUrl: ingestUrl ?? null,
-      });
-      await store.touchChannel(tx, channelId);
-      await announceChange(tx, { tenantId, channelId }, version + 1);
-      return id;
-    });
-    return this.#settled(who, channelId, [originId]);
+      neededUrl({ ingestConfig: now.fields.ingestConfig, ingestUrl: ingestUrl ?? null }, "ingestUrl");
+      return {
+        ...now,
+        origins: [...now.origins, { streamerId, ingestUrl }],
+        trustedUrls: trustedUrlsOf({ trusted, origins: [{ ingestUrl }] }, now.trustedUrls),
+      };
+    };
+    const check = async (tx: Tx): Promise<void> => {
+      if (!(await knownStreamers(tx, [streamerId])).has(streamerId)) fail("STREAMER_NOT_FOUND", { streamerId });
+    };
+    return this.#change(who, { channelId }, { compute, check });
   }
 
   async removeOrigin(who: Who, input: z.output<typeof removeOrigin.input>): Promise<Written> {
@@ -234,62 +237,57 @@ export class Channels {
     return channel;
   }
 
-  /** The channel as a change finds it. */
-  #read(who: Who, { channelId, ifVersion }: Ref): Promise<Next & { version: number }> {
-    return this.#deps.db.tenantTx(who.tenantId, async (tx) => {
-      const channel = await this.#visible(tx, channelId);
-      if (ifVersion !== undefined && ifVersion !== channel.version)
-        return fail("VERSION_CONFLICT", { version: channel.version });
-      const origins = await store.originsOf(tx, [channelId]);
-      return {
-        fields: channel,
-        origins: origins.filter((o) => o.wanted === "present").map(inputOf),
-        version: channel.version,
-      };
-    });
+  /**
+   * Computed and written with the channel locked: of changes at once each is made, one after the other. Sources that
+   * the channel does not have yet are looked at outside of any transaction, as host names are resolved.
+   */
+  async #change(who: Who, ref: Ref, change: Change): Promise<Written> {
+    const checked: NamedSource[] = [];
+    for (let tries = 1; tries <= CHANGE_TRIES_MAX; tries += 1) {
+      const result = await this.#deps.db.tenantTx(who.tenantId, (tx) => this.#try(tx, who, { ref, change, checked }));
+      if ("touched" in result) return this.#settled(who, ref.channelId, result.touched, result.unknown);
+      await checkSources(result.unchecked, this.#deps.sources);
+      checked.push(...result.unchecked);
+    }
+    return fail("MAILBOX_FULL", { key: `channel ${ref.channelId}` });
   }
 
-  /** Computed and checked outside of any transaction (host names are resolved), written if nobody was faster. */
-  async #change(who: Who, input: Ref, compute: (now: Next) => Next): Promise<Written> {
-    for (let tries = 1; ; tries += 1) {
-      const now = await this.#read(who, input);
-      const next = compute(now);
-      if (next.origins.length === 0) return fail("NO_ORIGINS");
-      await checkSources({ ...next.fields, origins: next.origins }, this.#deps.sources);
-      try {
-        const done = await this.#deps.db.tenantTx(who.tenantId, (tx) =>
-          this.#write(tx, who, { channelId: input.channelId, version: now.version, next }),
-        );
-        return await this.#settled(who, input.channelId, done.touched, done.unknown);
-      } catch (error) {
-        const isOvertaken = codeOf(error) === "VERSION_CONFLICT" && input.ifVersion === undefined;
-        if (!isOvertaken || tries >= CHANGE_TRIES_MAX) throw error;
-      }
-    }
+  async #try(
+    tx: Tx,
+    who: Who,
+    { ref, change, checked }: { ref: Ref; change: Change; checked: readonly NamedSource[] },
+  ): Promise<Changed | { readonly unchecked: NamedSource[] }> {
+    const channel = await this.#locked(tx, ref);
+    const origins = await store.originsOf(tx, [channel.id]);
+    const now = stateOf(channel, origins);
+    const next = change.compute(now);
+    if (next.origins.length === 0) return fail("NO_ORIGINS");
+    checkShape({ ...next.fields, ...next });
+    const had = sourcesOf({ ...now.fields, ...now });
+    const unchecked = newSources(sourcesOf({ ...next.fields, ...next }), [...had, ...checked]);
+    if (unchecked.length > 0) return { unchecked };
+    await change.check?.(tx);
+    return this.#write(tx, who, { channel, origins, next });
   }
 
   async #write(
     tx: Tx,
     { tenantId }: Who,
-    { channelId, version, next }: { channelId: number; version: number; next: Next },
-  ): Promise<{ touched: number[]; unknown: readonly Failure[] }> {
-    const channel = await this.#locked(tx, { channelId, ifVersion: version });
-    const origins = await store.originsOf(tx, [channelId]);
+    { channel, origins, next }: { channel: store.ChannelRow; origins: store.OriginRow[]; next: ChannelState },
+  ): Promise<Changed> {
+    const { id: channelId, streamId } = channel;
     const known = await knownStreamers(
       tx,
       next.origins.map(({ streamerId }) => streamerId),
     );
-    const after = { configs: next.fields, origins: next.origins };
+    const after = { ...next, configs: next.fields };
     const { kept, removed, added, unknown } = planOrigins({ configs: channel, origins }, after, known);
     if (kept.length + added.length === 0) return fail("NO_ORIGINS", { failures: unknown });
     await store.updateChannel(tx, channelId, next.fields);
     for (const origin of kept) await store.updateOrigin(tx, origin);
     await store.wantAbsent(tx, removed);
     const fresh: number[] = [];
-    for (const { streamerId, ingestUrl = null } of added)
-      fresh.push(
-        await store.insertOrigin(tx, { tenantId, channelId, streamId: channel.streamId, streamerId, ingestUrl }),
-      );
+    for (const origin of added) fresh.push(await store.insertOrigin(tx, { tenantId, channelId, streamId, ...origin }));
     await announceChange(tx, { tenantId, channelId }, channel.version + 1);
     const touched = kept.filter((origin) => origin.touched).map(({ id }) => id);
     return { touched: [...touched, ...removed, ...fresh], unknown };
@@ -344,19 +342,6 @@ const silence = (streamerId: number, error: unknown): Failure => {
   if (code === undefined || !ERRORS[code].retry) throw error;
   return { streamerId, status: 0, message: `not told yet: ${(error as Error).message}` };
 };
-
-const inputOf = ({ streamerId, ingestUrl }: store.OriginRow): WantedOriginInput =>
-  ingestUrl === null ? { streamerId } : { streamerId, ingestUrl };
-
-/** No URL is new: what an earlier, trusted key was allowed to name stays. */
-const sameSources = (
-  now: Next,
-  next: { ingestConfig: Record<string, unknown>; origins: readonly WantedOriginInput[] },
-): boolean =>
-  now.fields.ingestConfig.url === next.ingestConfig.url &&
-  next.origins.every(
-    ({ ingestUrl }) => ingestUrl === undefined || now.origins.some((origin) => origin.ingestUrl === ingestUrl),
-  );
 
 /** Castis nodes say no more than that a stream is there. */
 const STATE_OF_STATUS = {

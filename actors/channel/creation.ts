@@ -18,11 +18,11 @@ import { wantPlacement } from "../../lib/actor/placement.ts";
 import type { Database, Tx } from "../../lib/db/database.ts";
 import { publishFact } from "../../lib/events/events.ts";
 import type { Log } from "../../lib/log/log.ts";
-import { unknownStreamer } from "./changes.ts";
+import { originSource, unknownStreamer } from "./changes.ts";
 import * as store from "./channel.store.ts";
 import { announceChange, applyObserved, type ChannelRef, SUPERVISOR } from "./observation.ts";
 import { readObserved } from "./observed.ts";
-import { checkSources, type SourceRules } from "./sources.ts";
+import { checkShape, checkSources, newSources, type SourceRules, sourcesOf, trustedUrlsOf } from "./sources.ts";
 import { knownStreamers } from "./streamer-registry.store.ts";
 import { channelView } from "./view.ts";
 
@@ -89,7 +89,9 @@ export class Creation {
     const streamId = streamIdOf(input.name) ?? fail("CHANNEL_SLUG_EMPTY", { name: input.name });
     const earlier = await this.#earlier(who, input.idempotencyKey);
     if (earlier !== undefined) return this.#resume(who, sameRequest(earlier, streamId));
-    await checkSources(input, this.#deps.sources);
+    const trustedUrls = trustedUrlsOf(input);
+    checkShape({ ...input, trustedUrls });
+    await checkSources(newSources(sourcesOf({ ...input, trustedUrls }), []), this.#deps.sources);
     const sagaId = randomUUID();
     this.#running.add(sagaId);
     try {
@@ -147,8 +149,11 @@ export class Creation {
     const unknown = ids.filter((id) => !known.has(id)).map(unknownStreamer);
     if (known.size === 0) return fail("ALL_ORIGINS_FAILED", { failures: unknown });
     const channelId = channel.id;
-    for (const { streamerId, ingestUrl = null } of input.origins.filter((o) => known.has(o.streamerId)))
-      await store.insertOrigin(tx, { tenantId, channelId, streamId, streamerId, ingestUrl });
+    const sources = { ingestConfig: input.ingestConfig, trustedUrls: trustedUrlsOf(input) };
+    for (const origin of input.origins.filter((o) => known.has(o.streamerId))) {
+      const { streamerId } = origin;
+      await store.insertOrigin(tx, { tenantId, channelId, streamId, streamerId, ...originSource(sources, origin) });
+    }
     await store.insertSaga(tx, { id: sagaId, channelId, tenantId, incarnation: this.#deps.incarnation() });
     await wantPlacement(tx, SUPERVISOR, supervisorKey({ tenantId, channelId }));
     await announceChange(tx, { tenantId, channelId }, channel.version);
@@ -232,5 +237,4 @@ export const fieldsOf = (input: Omit<CreateInput, "origins" | "idempotencyKey">)
   sourceType: input.sourceType,
   ingestConfig: input.ingestConfig,
   transcodeConfig: input.transcodeConfig ?? null,
-  trusted: input.trusted,
 });

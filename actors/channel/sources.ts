@@ -1,7 +1,7 @@
 /** May the tenant name this source? Each origin's URL, against the source type and the private-address rule. */
 import type { Channel } from "../../contracts/channel.ts";
 import { type ErrorCode, type FieldError, fail } from "../../contracts/errors.ts";
-import { sourceUrlOf } from "../../domain/payload/payload.ts";
+import { type Settings, sourceUrlOf } from "../../domain/payload/payload.ts";
 import { playbackUrlOf } from "../../domain/payload/playback-url.ts";
 import { parseSource } from "../../domain/source-url.ts";
 import { guardHost, guardSource, type Resolve } from "../../lib/source-guard.ts";
@@ -13,22 +13,64 @@ export interface SourceRules {
 }
 export interface ChannelSources {
   readonly sourceType: Channel["sourceType"];
-  readonly ingestConfig: Readonly<Record<string, unknown>>;
+  readonly ingestConfig: Settings;
   readonly origins: readonly { readonly streamerId: number; readonly ingestUrl?: string | null | undefined }[];
+  /** The private-address rule does not apply to them: a key with platform:admin gave them. */
+  readonly trustedUrls: ReadonlySet<string>;
+}
+/** A URL that origins of a channel read, and as what. */
+export interface NamedSource {
+  readonly sourceType: Channel["sourceType"];
+  readonly url: string;
   readonly trusted: boolean;
 }
 
+/**
+ * Which URLs of a channel are trusted: those that a key with platform:admin gives, and those that one gave `earlier`;
+ * a URL that such a key leaves as it is keeps what it had.
+ */
+export const trustedUrlsOf = (
+  input: {
+    readonly trusted: boolean;
+    readonly ingestConfig?: Settings | undefined;
+    readonly origins?: readonly { readonly ingestUrl?: string | undefined }[] | undefined;
+  },
+  earlier: ReadonlySet<string> = new Set(),
+): ReadonlySet<string> => {
+  if (!input.trusted) return earlier;
+  const given = [input.ingestConfig?.url, ...(input.origins ?? []).map(({ ingestUrl }) => ingestUrl)];
+  return new Set([...earlier, ...given.filter((url) => typeof url === "string")]);
+};
+
+/** What the channel's origins read; an origin without any URL reads nothing. */
+export const sourcesOf = ({ sourceType, ingestConfig, origins, trustedUrls }: ChannelSources): NamedSource[] =>
+  origins.flatMap(({ ingestUrl = null }) => {
+    const url = sourceUrlOf({ ingestConfig, ingestUrl });
+    return url === null ? [] : [{ sourceType, url, trusted: trustedUrls.has(url) }];
+  });
+
+/** Those of `sources` that are not among `known`, each once. */
+export const newSources = (sources: readonly NamedSource[], known: readonly NamedSource[]): NamedSource[] => {
+  const isSame = (a: NamedSource) => (b: NamedSource) =>
+    a.url === b.url && a.sourceType === b.sourceType && a.trusted === b.trusted;
+  return sources.filter((source, i) => !known.some(isSame(source)) && sources.findIndex(isSame(source)) === i);
+};
+
 export const badFields = (...errors: readonly FieldError[]): never => fail("BAD_INPUT", { errors });
 
-/** Throws BAD_INPUT for a missing URL or a streamer that is named twice. */
-const urlsOf = ({ ingestConfig, origins }: ChannelSources): readonly string[] => {
-  const urls = origins.map(({ ingestUrl = null }, i) => {
-    const url = sourceUrlOf({ ingestConfig, ingestUrl });
-    return url ?? badFields({ path: `origins.${i}.ingestUrl`, message: "is needed, as ingestConfig has no url" });
-  });
+/** An origin's URL; BAD_INPUT with the path of the field that lacks it. */
+export const neededUrl = (parts: Parameters<typeof sourceUrlOf>[0], path: string): string =>
+  sourceUrlOf(parts) ?? badFields({ path, message: "is needed, as ingestConfig has no url" });
+
+/** What can be told without a look at the URLs: throws BAD_INPUT. */
+export const checkShape = ({ sourceType, ingestConfig, origins }: ChannelSources): void => {
+  for (const [i, { ingestUrl = null }] of origins.entries())
+    neededUrl({ ingestConfig, ingestUrl }, `origins.${i}.ingestUrl`);
   const twice = origins.findIndex(({ streamerId }, i) => origins.some((o, j) => j < i && o.streamerId === streamerId));
   if (twice >= 0) badFields({ path: `origins.${twice}.streamerId`, message: "is named twice" });
-  return [...new Set(urls)];
+  // A pl source is looped by ingestConfig.url alone: an origin's ingestUrl is ignored there.
+  if (sourceType === "pl" && typeof ingestConfig.url !== "string")
+    badFields({ path: "ingestConfig.url", message: "is needed for the source type pl" });
 };
 
 const URL_SHOWN_MAX = 200;
@@ -39,14 +81,10 @@ const withoutSecrets = (url: string): string =>
     .replace(/([?&](?:passphrase|password|token|key)=)[^&]*/gi, "$1…")
     .slice(0, URL_SHOWN_MAX);
 
-/** Throws SOURCE_TYPE_MISMATCH, SOURCE_URL_REFUSED or BAD_INPUT. */
-export const checkSources = async (sources: ChannelSources, rules: SourceRules): Promise<void> => {
-  const { sourceType, trusted } = sources;
-  for (const url of urlsOf(sources)) {
+/** Looks at each URL and where it leads: throws SOURCE_TYPE_MISMATCH or SOURCE_URL_REFUSED. */
+export const checkSources = async (sources: readonly NamedSource[], rules: SourceRules): Promise<void> => {
+  for (const { sourceType, url, trusted } of sources) {
     const shown = withoutSecrets(url);
-    // A pl source is looped by ingestConfig.url alone: an origin's ingestUrl is ignored there.
-    if (sourceType === "pl" && typeof sources.ingestConfig.url !== "string")
-      badFields({ path: "ingestConfig.url", message: "is needed for the source type pl" });
     const parsed = parseSource(url, sourceType);
     if (!parsed.ok) {
       const code: ErrorCode = parsed.mismatch ? "SOURCE_TYPE_MISMATCH" : "SOURCE_URL_REFUSED";

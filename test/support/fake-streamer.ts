@@ -29,6 +29,9 @@ export interface FakeCommand {
   readonly leaseEpoch: number;
 }
 
+/** What a streamer runs a stream by. */
+const told = (spec: StreamSpec | undefined): string => JSON.stringify([spec?.payload, spec?.trusted]);
+
 const REPORT_EVERY_MS = 200;
 
 export class FakeStreamerNode {
@@ -53,7 +56,7 @@ export class FakeStreamerNode {
             const key = this.#commanded("start", { ordinal, leaseEpoch, ...spec });
             if (this.#refuse !== undefined) return fail(this.#refuse, { streamsMax: 1, url: spec.payload.url });
             const old = this.#streams.get(key);
-            const changed = JSON.stringify(old?.spec.payload) !== JSON.stringify(spec.payload);
+            const changed = told(old?.spec) !== told(spec);
             if (old !== undefined && !changed) {
               old.leaseEpoch = leaseEpoch;
               return { state: old.state, changed };
