@@ -49,6 +49,13 @@ export const TranscodeConfig = z.looseObject({
   frameRate: z.number().min(5).max(120).optional(),
 });
 
+/** Both configurations in one, `url` filled in: what a streamer checks before it runs a stream. */
+export const StreamPayload = z.looseObject({
+  ...TranscodeConfig.shape,
+  ...IngestConfig.shape,
+  url: z.string().min(1).max(2000),
+});
+
 /**
  * Ties source timestamps to names (design §6): stream time S = unwrapped PTS + `offsetTicks`, in 90 kHz ticks;
  * wall clock of S in ms = S / 90 + `residualMs`. `anchorEpoch` grows at every re-anchoring.

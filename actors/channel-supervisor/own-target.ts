@@ -1,7 +1,7 @@
 /** An origin on a streamer of ours: commands over the bus, each with the lease epoch of its sender. */
 
 import type { z } from "zod";
-import { codeOf, ERRORS, type ErrorCode } from "../../contracts/errors.ts";
+import { codeOf, ERRORS, type ErrorCode, type FieldError } from "../../contracts/errors.ts";
 import type { Ask } from "../../contracts/kit.ts";
 import { restartStream, type StreamSpec, startStream, stopStream } from "../../contracts/streamer.ts";
 import type { Payload } from "../../domain/payload/payload.ts";
@@ -27,12 +27,20 @@ const NOT_REACHED: readonly ErrorCode[] = ["STARTING"];
 /** Nobody answered: the HTTP status of a failures entry is 0 then. */
 const NO_ANSWER: readonly ErrorCode[] = ["STARTING", "DEADLINE_PASSED", "BUS_DOWN"];
 
+const FIELDS_TOLD_MAX = 3;
+/** With the fields that were wrong: the catalogue's sentence does not say which. */
+const messageOf = (error: unknown): string => {
+  const { message, data } = error as Error & { data?: { errors?: readonly FieldError[] } };
+  const fields = (data?.errors ?? []).slice(0, FIELDS_TOLD_MAX).map((field) => `${field.path}: ${field.message}`);
+  return fields.length === 0 ? message : `${message} ${fields.join("; ")}`;
+};
+
 const refusalOf = (error: unknown): Refusal & { code: ErrorCode } => {
   const code = codeOf(error);
   // What is not in the catalogue is a bug, and no refusal of a streamer.
   if (code === undefined) throw error;
   const silent = NO_ANSWER.includes(code);
-  const message = silent ? "the streamer node does not answer" : (error as Error).message;
+  const message = silent ? "the streamer node does not answer" : messageOf(error);
   return { code, status: silent ? 0 : ERRORS[code].status, message };
 };
 

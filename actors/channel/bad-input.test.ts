@@ -34,6 +34,8 @@ const REFUSED: readonly (readonly [what: string, input: Input, code: ErrorCode])
   ["an ingestConfig that is a list", { ingestConfig: [] }, "BAD_INPUT"],
   ["a duration without a unit", { ingestConfig: { chunkDuration: "4000" } }, "BAD_INPUT"],
   ["a ladder without rungs", { transcodeConfig: { ladder: [] } }, "BAD_INPUT"],
+  ["a ladder in ingestConfig that is none", { ingestConfig: { ladder: "x" } }, "BAD_INPUT"],
+  ["a duration in transcodeConfig that is none", { transcodeConfig: { chunkDuration: 5 } }, "BAD_INPUT"],
   ["a field that nobody knows", { nmae: "x" }, "BAD_INPUT"],
   ["origins that are no list", { origins: {} }, "BAD_INPUT"],
   ["no origins", { origins: [] }, "NO_ORIGINS"],
@@ -99,6 +101,12 @@ describe("bad input", () => {
       assert.deepEqual(error.data, { errors: [{ path: "origins.0.ingestUrl", message }] });
       return true;
     });
+    const settings = { ingestConfig: { ladder: "x" }, transcodeConfig: { chunkDuration: 5 } };
+    await assert.rejects(create(settings), (error: { data: { errors: { path: string }[] } }) => {
+      const paths = error.data.errors.map(({ path }) => path);
+      assert.deepEqual(paths.sort(), ["ingestConfig.ladder", "transcodeConfig.chunkDuration"]);
+      return true;
+    });
     const url = "srt://nowhere.invalid:9000?passphrase=0123456789";
     await assert.rejects(create(from("srt", url)), (error: Error & { data: { url: string } }) => {
       assert.equal(error.data.url, "srt://nowhere.invalid:9000?passphrase=…");
@@ -115,6 +123,8 @@ describe("bad input", () => {
       [{ ingestConfig: { url: "file:///etc/passwd" } }, "SOURCE_URL_REFUSED"],
       [{ ingestConfig: { chunkDuration: {} } }, "BAD_INPUT"],
       [{ transcodeConfig: { audioKbps: "loud" } }, "BAD_INPUT"],
+      [{ ingestConfig: { ladder: "x" } }, "BAD_INPUT"],
+      [{ transcodeConfig: { chunkDuration: 5 } }, "BAD_INPUT"],
       [{ origins: [] }, "NO_ORIGINS"],
       [{ origins: [{ streamerId: 1, ingestUrl: "http://127.0.0.1/" }], sourceType: "http" }, "SOURCE_URL_REFUSED"],
       [{ name: "x".repeat(10_240) }, "BAD_INPUT"],

@@ -1,9 +1,11 @@
 /** May the tenant name this source? Each origin's URL, against the source type and the private-address rule. */
 import type { Channel } from "../../contracts/channel.ts";
 import { type ErrorCode, type FieldError, fail } from "../../contracts/errors.ts";
-import { type Settings, sourceUrlOf } from "../../domain/payload/payload.ts";
+import { StreamPayload } from "../../contracts/streamer.ts";
+import { buildPayload, type Settings, sourceUrlOf } from "../../domain/payload/payload.ts";
 import { playbackUrlOf } from "../../domain/payload/playback-url.ts";
 import { parseSource } from "../../domain/source-url.ts";
+import { fieldErrors } from "../../lib/field-errors.ts";
 import { guardHost, guardSource, type Resolve } from "../../lib/source-guard.ts";
 
 export interface SourceRules {
@@ -14,6 +16,7 @@ export interface SourceRules {
 export interface ChannelSources {
   readonly sourceType: Channel["sourceType"];
   readonly ingestConfig: Settings;
+  readonly transcodeConfig?: Settings | null | undefined;
   readonly origins: readonly { readonly streamerId: number; readonly ingestUrl?: string | null | undefined }[];
   /** The private-address rule does not apply to them: a key with platform:admin gave them. */
   readonly trustedUrls: ReadonlySet<string>;
@@ -62,8 +65,19 @@ export const badFields = (...errors: readonly FieldError[]): never => fail("BAD_
 export const neededUrl = (parts: Parameters<typeof sourceUrlOf>[0], path: string): string =>
   sourceUrlOf(parts) ?? badFields({ path, message: "is needed, as ingestConfig has no url" });
 
+/** The streamer's own check of what it would get: a key that it knows counts in whichever configuration it stands. */
+const checkPayload = ({ ingestConfig, transcodeConfig = null }: ChannelSources, ingestUrl: string | null): void => {
+  const checked = StreamPayload.safeParse(buildPayload({ ingestConfig, transcodeConfig, ingestUrl }));
+  if (checked.success) return;
+  const placeOf = (path: string) =>
+    Object.hasOwn(ingestConfig, path.replace(/\..*/, "")) ? "ingestConfig" : "transcodeConfig";
+  const errors = fieldErrors(checked.error);
+  badFields(...errors.map(({ path, message }) => ({ path: `${placeOf(path)}.${path}`, message })));
+};
+
 /** What can be told without a look at the URLs: throws BAD_INPUT. */
-export const checkShape = ({ sourceType, ingestConfig, origins }: ChannelSources): void => {
+export const checkShape = (channel: ChannelSources): void => {
+  const { sourceType, ingestConfig, origins } = channel;
   for (const [i, { ingestUrl = null }] of origins.entries())
     neededUrl({ ingestConfig, ingestUrl }, `origins.${i}.ingestUrl`);
   const twice = origins.findIndex(({ streamerId }, i) => origins.some((o, j) => j < i && o.streamerId === streamerId));
@@ -71,6 +85,7 @@ export const checkShape = ({ sourceType, ingestConfig, origins }: ChannelSources
   // A pl source is looped by ingestConfig.url alone: an origin's ingestUrl is ignored there.
   if (sourceType === "pl" && typeof ingestConfig.url !== "string")
     badFields({ path: "ingestConfig.url", message: "is needed for the source type pl" });
+  for (const { ingestUrl = null } of origins) checkPayload(channel, ingestUrl);
 };
 
 const URL_SHOWN_MAX = 200;

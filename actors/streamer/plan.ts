@@ -1,20 +1,19 @@
 /** From what a stream was told, and what is known of its source, to how it is cut and encoded. Pure. */
-import { z } from "zod";
+import type { z } from "zod";
 import { fail } from "../../contracts/errors.ts";
-import { IngestConfig, TranscodeConfig } from "../../contracts/streamer.ts";
+import { StreamPayload } from "../../contracts/streamer.ts";
 import { ladderFor } from "../../domain/ladder/ladder.ts";
 import { type FrameRate, type Grid, gridOf, usualRate } from "../../domain/live/grid.ts";
 import type { RenditionSpec } from "../../domain/live/presentation.ts";
 import type { EncodeSettings } from "../../lib/ffmpeg/encode.ts";
 import { frameRateOf } from "../../lib/ffmpeg/source-info.ts";
+import { fieldErrors } from "../../lib/field-errors.ts";
 import { AUDIO_RENDITION } from "./slate.ts";
 import type { Learned } from "./state-file.ts";
 
 /** Keys that we don't know are kept: a payload is told back as it was given. */
-const Payload = z.looseObject({ ...TranscodeConfig.shape, ...IngestConfig.shape, url: z.string().min(1).max(2000) });
-export type Payload = z.output<typeof Payload>;
+export type Payload = z.output<typeof StreamPayload>;
 
-const FIELD_ERRORS_MAX = 20;
 const SEGMENT_MS = { min: 1_000, otherwise: 4_000, max: 10_000 };
 const PART_MS = { min: 40, otherwise: 200, max: 2_000 };
 const NET_TIMEOUT_MS = { min: 100, otherwise: 500, max: 60_000 };
@@ -25,12 +24,8 @@ const RATE_UNKNOWN: FrameRate = { num: 25, den: 1 };
 
 /** Checks a payload (the body of the castis API's POST); BAD_INPUT with the fields that are wrong. */
 export const parsePayload = (payload: unknown): Payload => {
-  const parsed = Payload.safeParse(payload);
-  if (parsed.success) return parsed.data;
-  const errors = parsed.error.issues
-    .slice(0, FIELD_ERRORS_MAX)
-    .map(({ path, message }) => ({ path: path.join("."), message }));
-  return fail("BAD_INPUT", { errors });
+  const parsed = StreamPayload.safeParse(payload);
+  return parsed.success ? parsed.data : fail("BAD_INPUT", { errors: fieldErrors(parsed.error) });
 };
 
 /** `4000ms`, `4s` within bounds: what lies outside is cut to them. */
