@@ -18,6 +18,7 @@ import { pause } from "./lib/actor/contract.ts";
 import { isBusUp } from "./lib/actor/faults.ts";
 import { systemClock } from "./lib/clock.ts";
 import { baseUrlOf, type Config, type ControlActor, type Role } from "./lib/config/config.ts";
+import { claimDataDir } from "./lib/config/data-dir-owner.ts";
 import { welcome } from "./lib/config/welcome.ts";
 import type { Database } from "./lib/db/database.ts";
 import { freePort, openListener, type Readiness } from "./lib/http/listener.ts";
@@ -276,6 +277,7 @@ const joinBus = async ({ broker, log, config }: Process, joined: () => void): Pr
 
 const start = async (self: Process): Promise<void> => {
   const { config, broker } = self;
+  claimDataDir(config.dataDir);
   const endpoints: Endpoints = { gateway: null, edge: null, streamers: [], health: null };
   const db = self.has("control") ? await openStore(self) : undefined;
   self.onStop("broker", () => broker.stop());

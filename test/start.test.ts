@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { ROLES } from "../lib/config/config.ts";
 import { VARIABLES } from "../lib/config/variables.ts";
-import { tempDir } from "./support/platform.ts";
+import { startNode, tempDir } from "./support/platform.ts";
 
 const START = join(import.meta.dirname, "..", "start.mjs");
 
@@ -74,6 +74,22 @@ test("a HOST that is not this machine's stops it likewise", async (t) => {
       stderr: "castellan: HOST: 192.0.2.1 is no address of this machine.\n",
     });
   }
+});
+
+test("a second process on one DATA_DIR is refused with 64 and one line, and not after a kill of the first", async (t) => {
+  const dataDir = await tempDir(t);
+  const env = { ...alone, ROLES: "streamer" };
+  const first = await startNode(t, { env, dataDir });
+  assert.deepEqual(await start([], { ...env, DATA_DIR: dataDir }), {
+    ...{ status: 64, stdout: "" },
+    stderr:
+      `castellan: DATA_DIR: ${dataDir} is in use by another Castellan (process ${first.child.pid}); ` +
+      "each process needs one of its own.\n",
+  });
+  const ended = once(first.child, "exit");
+  first.kill("SIGKILL");
+  await ended;
+  await startNode(t, { env, dataDir });
 });
 
 test("a reader of the help who has seen enough is no error", async () => {

@@ -26,6 +26,30 @@ export function isAlive(pid: number): boolean {
   }
 }
 
+const procFile = (path: string): string | undefined => {
+  try {
+    return readFileSync(path, "latin1");
+  } catch {
+    return undefined;
+  }
+};
+
+/** When the process began, as text that no other process with this id ever has; undefined without such a process. */
+export function beganAt(pid: number): string | undefined {
+  if (process.platform === "linux") {
+    // proc_pid_stat(5): the name is the 2nd field, starttime (ticks since this boot) the 22nd.
+    const stat = procFile(`/proc/${pid}/stat`);
+    const ticks = stat?.slice(stat.lastIndexOf(")") + 2).split(" ")[22 - 3];
+    return ticks && `${procFile("/proc/sys/kernel/random/boot_id")?.trim()} ${ticks}`;
+  }
+  try {
+    const env = { PATH: process.env.PATH ?? "", LC_ALL: "C", TZ: "UTC" };
+    return execFileSync("ps", ["-o", "lstart=", "-p", String(pid)], { encoding: "utf8", env }).trim() || undefined;
+  } catch {
+    return undefined;
+  }
+}
+
 /** True if `pid` is a postgres that works in `dataDir` (a real path): process ids are used again. */
 export function isPostgresOf(pid: number, dataDir: string): boolean {
   if (!isAlive(pid)) return false;
