@@ -9,6 +9,7 @@ import { systemClock } from "../lib/clock.ts";
 import { openDatabase } from "../lib/db/database.ts";
 import { quietLog } from "../lib/log/log.ts";
 import { type TestDatabase, testDatabase } from "../test/support/database.ts";
+import { proxyTo } from "../test/support/proxy.ts";
 import { aChannel, type Cleaner, type Stub, testGateway } from "./gateway.fixture.ts";
 
 const ADMIN = "operators-own-admin-key-0123456789";
@@ -201,4 +202,18 @@ test("without a database every call is 503, soon, and the pages go on", async (t
   const { status, body, headers } = await call("GET", "/api/v1/channels", { key: ADMIN });
   assert.deepEqual([status, body.code, headers.get("retry-after")], [503, "DATABASE_DOWN", "1"]);
   assert.equal((await call("GET", "/")).status, 200);
+});
+
+test("a database that hangs is 503 like one that is away, for known keys and for new ones", async (t) => {
+  const proxy = await proxyTo(t, db.ownerUrl);
+  const hanging = openDatabase({ url: proxy.url, applicationName: "hanging" });
+  t.after(() => hanging.close());
+  const services = [tenantService({ db: hanging, clock: systemClock, log: quietLog })];
+  const { call } = await testGateway(t, { except: ["tenant"], services });
+  assert.equal((await call("GET", "/api/v1/tenants", { key: ADMIN })).status, 200);
+  proxy.freeze();
+  for (const key of [ADMIN, "a key that was not seen yet".replaceAll(" ", "-")]) {
+    const { status, body, headers } = await call("GET", "/api/v1/tenants", { key });
+    assert.deepEqual([status, body.code, headers.get("retry-after")], [503, "DATABASE_DOWN", "1"], key);
+  }
 });

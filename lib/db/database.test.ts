@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import test, { type TestContext } from "node:test";
+import { authenticate } from "../../contracts/tenant.ts";
 import { testDatabase } from "../../test/support/database.ts";
 import { proxyTo } from "../../test/support/proxy.ts";
 import { connectionConfig, type Database, openDatabase, type Tx } from "./database.ts";
@@ -163,6 +164,22 @@ test("a server that is away is DATABASE_DOWN, also for the statements under way"
   await assert.rejects(db.ping(), { code: "DATABASE_DOWN" });
   proxy?.mend();
   await db.ping();
+});
+
+test("a server that hangs is DATABASE_DOWN before the shortest ask gives up, on an open connection and a new one", async (t) => {
+  const { db, proxy } = await opened(t, { poolMax: 1, viaProxy: true });
+  await db.ping();
+  proxy?.freeze();
+  for (const which of ["open", "new"]) {
+    const startedAt = performance.now();
+    await assert.rejects(db.tenantTx(A, tenantOf), { code: "DATABASE_DOWN" }, which);
+    assert.ok(performance.now() - startedAt < authenticate.deadlineMs, which);
+  }
+});
+
+test("a slow statement is no server that hangs", async (t) => {
+  const { db } = await opened(t, { poolMax: 1 });
+  await db.tenantTx(A, (tx) => tx.query("select pg_sleep(2.5)"));
 });
 
 test("a pool that stays exhausted is DATABASE_DOWN, not a wait for ever", async (t) => {

@@ -9,7 +9,9 @@ import { type ErrorCode, Fault, fail } from "../../contracts/errors.ts";
 export const APP_ROLE = "castellan_app";
 
 const POOL_MAX = 10;
-const CONNECT_TIMEOUT_MS = 3_000;
+// Less than the shortest ask has (3 s), so that its asker hears that the database is away and not just that it is late.
+const CONNECT_TIMEOUT_MS = 2_000;
+const BEGIN_TIMEOUT_MS = 2_000; // it waits for no lock: a server that does not answer it hangs or is cut off
 const STATEMENT_TIMEOUT_MS = 10_000;
 // A black-holed connection answers nothing: the client gives it up this long after the server's own limit, so that a
 // slow statement is cancelled by the server and the connection lives on.
@@ -182,13 +184,11 @@ async function transaction<T>(client: pg.PoolClient, tenantId: string | null, ru
 
 /** The tenant is set for this transaction only: a session-wide setting would leak through the pool. */
 async function begin(client: pg.PoolClient, tenantId: string | null): Promise<void> {
-  if (tenantId === null) {
-    await ask(client, "begin");
-    return;
-  }
   // One simple message takes no parameters; what stands in it is a checked UUID.
-  if (!UUID.test(tenantId)) throw new Error(`bug: ${JSON.stringify(tenantId)} is no tenant id`);
-  await ask(client, `begin; select set_config('app.tenant_id', '${tenantId}', true)`);
+  if (tenantId !== null && !UUID.test(tenantId)) throw new Error(`bug: ${JSON.stringify(tenantId)} is no tenant id`);
+  const tenant = tenantId === null ? "" : `; select set_config('app.tenant_id', '${tenantId}', true)`;
+  const query = { text: `begin${tenant}`, query_timeout: BEGIN_TIMEOUT_MS }; // not in the driver's types
+  await ask(client, query);
 }
 
 async function commit(client: pg.PoolClient): Promise<void> {
@@ -204,9 +204,9 @@ async function commit(client: pg.PoolClient): Promise<void> {
   if (command !== "COMMIT") throw new Error("bug: a statement failed and was ignored, the transaction is rolled back");
 }
 
-async function ask(client: pg.PoolClient, text: string, values?: readonly unknown[]) {
+async function ask(client: pg.PoolClient, query: string | pg.QueryConfig, values?: readonly unknown[]) {
   try {
-    const result = await client.query(text, values as unknown[] | undefined);
+    const result = await client.query(query, values as unknown[] | undefined);
     return { rows: result.rows, rowCount: result.rowCount ?? 0, command: result.command };
   } catch (error) {
     throw asFault(error);
