@@ -2,19 +2,30 @@
  * One request to a castis node: `POST|GET|DELETE {base}/api/streams/:streamId` (playback document). Never throws.
  * A connection per request: a POST on a kept connection that the node is closing would be lost without an answer.
  */
-import { request as requestPlain } from "node:http";
+import { type ClientRequest, request as requestPlain } from "node:http";
 import { request as requestTls } from "node:https";
+import { ADDRESS_REFUSED, type OutgoingAgents } from "../../lib/http/outgoing-agents.ts";
+import { PRIVATE_ADDRESS } from "../../lib/source-guard.ts";
 
 export interface CastisNode {
   readonly baseUrl: string;
   /** Bearer token. */
   readonly credential: string | null;
+  /** A platform admin named it: it may be anywhere. */
+  readonly trusted: boolean;
 }
 
 export interface CastisRequest {
   readonly method: "GET" | "POST" | "DELETE";
   readonly streamId: string;
   readonly body?: unknown;
+}
+
+export interface CastisHow {
+  /** From the connection to the end of the body. */
+  readonly deadlineMs: number;
+  /** Without kept connections. */
+  readonly agents: OutgoingAgents;
 }
 
 export interface CastisAnswer {
@@ -32,7 +43,6 @@ export interface CastisAnswer {
 
 /** How castis nodes are dealt with. */
 export interface CastisPace {
-  /** For each request, from the connection to the end of the body. */
   readonly deadlineMs: number;
   /** They tell nothing by themselves: a stream on them is looked at this often. */
   readonly checkEveryMs: number;
@@ -47,7 +57,7 @@ const NOT_REACHED = new Set([
   "EHOSTUNREACH",
   "ENETUNREACH",
   "EADDRNOTAVAIL",
-  "ERR_INVALID_URL",
+  ADDRESS_REFUSED,
 ]);
 
 const parseJson = (text: string): unknown => {
@@ -66,44 +76,52 @@ const wordsOf = (text: string): string => {
   return String(words).replace(/\s+/g, " ").trim().slice(0, MESSAGE_LENGTH_MAX);
 };
 
+const wordsOfSilence = (code: string | undefined, message: string | undefined): string =>
+  code === ADDRESS_REFUSED ? `not sent: ${PRIVATE_ADDRESS}` : `no answer: ${code ?? message ?? "unknown reason"}`;
+
 const silence = (error: unknown, deadlineMs: number): CastisAnswer => {
   const { code, name, message } = error as { code?: string; name?: string; message?: string };
   const timedOut = name === "TimeoutError" || code === "ABORT_ERR";
   return {
     status: 0,
     body: undefined,
-    message: timedOut ? `no answer within ${deadlineMs / 1000} s` : `no answer: ${code ?? message ?? "unknown reason"}`,
+    message: timedOut ? `no answer within ${deadlineMs / 1000} s` : wordsOfSilence(code, message),
     reached: !NOT_REACHED.has(code ?? ""),
     timedOut,
   };
 };
 
-export const castisRequest = (
-  node: CastisNode,
-  { method, streamId, body }: CastisRequest,
-  deadlineMs: number,
-): Promise<CastisAnswer> =>
+/** Throws for what makes no request: a URL that is none, a credential that no header may hold. */
+const send = (node: CastisNode, request: CastisRequest, how: CastisHow & { signal: AbortSignal }): ClientRequest => {
+  const { method, streamId, body } = request;
+  const url = new URL(`${node.baseUrl}/api/streams/${encodeURIComponent(streamId)}`);
+  const text = body === undefined ? undefined : JSON.stringify(body);
+  const outgoing = (url.protocol === "https:" ? requestTls : requestPlain)(url, {
+    method,
+    agent: how.agents.for(url, node),
+    signal: how.signal,
+    headers: {
+      accept: "application/json",
+      ...(node.credential === null ? {} : { authorization: `Bearer ${node.credential}` }),
+      ...(text === undefined ? {} : { "content-type": "application/json", "content-length": Buffer.byteLength(text) }),
+    },
+  });
+  return outgoing.end(text);
+};
+
+export const castisRequest = (node: CastisNode, request: CastisRequest, how: CastisHow): Promise<CastisAnswer> =>
   new Promise((resolve) => {
-    const base = URL.parse(`${node.baseUrl}/api/streams/${encodeURIComponent(streamId)}`);
-    if (base === null) {
-      resolve(silence({ code: "ERR_INVALID_URL" }, deadlineMs));
+    const signal = AbortSignal.timeout(how.deadlineMs);
+    let outgoing: ClientRequest;
+    try {
+      outgoing = send(node, request, { ...how, signal });
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      resolve({ ...silence(error, how.deadlineMs), message: `not sent: ${code ?? String(error)}`, reached: false });
       return;
     }
-    const text = body === undefined ? undefined : JSON.stringify(body);
-    const signal = AbortSignal.timeout(deadlineMs);
-    const outgoing = (base.protocol === "https:" ? requestTls : requestPlain)(base, {
-      method,
-      agent: false,
-      signal,
-      headers: {
-        accept: "application/json",
-        ...(node.credential === null ? {} : { authorization: `Bearer ${node.credential}` }),
-        ...(text === undefined
-          ? {}
-          : { "content-type": "application/json", "content-length": Buffer.byteLength(text) }),
-      },
-    });
-    const fail = (error: unknown) => resolve(silence(signal.aborted ? { name: "TimeoutError" } : error, deadlineMs));
+    const fail = (error: unknown) =>
+      resolve(silence(signal.aborted ? { name: "TimeoutError" } : error, how.deadlineMs));
     outgoing.on("error", fail);
     outgoing.on("response", (response) => {
       const status = response.statusCode ?? 0;
@@ -130,5 +148,4 @@ export const castisRequest = (
       // A status that came is an answer, even when the connection broke inside of its body.
       response.on("error", () => answer(false));
     });
-    outgoing.end(text);
   });

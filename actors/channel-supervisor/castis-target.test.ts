@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
+import { OutgoingAgents } from "../../lib/http/outgoing-agents.ts";
 import { type CastisStandIn, castisStandIn, type Failing } from "../../test/castis/stand-in.ts";
 import { CastisTarget } from "./castis-target.ts";
 import type { Command } from "./target.ts";
@@ -18,11 +19,20 @@ const command = (fields: Partial<Command> = {}): Command => ({
 });
 const setUp = async (
   t: TestContext,
-  { heldByOther = false, alive = true, credential = null as string | null } = {},
+  {
+    heldByOther = false,
+    alive = true,
+    trusted = true,
+    host = "127.0.0.1",
+    credential = null as string | null,
+    allowed = [] as string[],
+  } = {},
 ) => {
   const node = await castisStandIn(t, credential === null ? {} : { credential });
-  const options = { streamId: ID, heldByOther: async () => heldByOther, deadlineMs: DEADLINE_MS, alive: () => alive };
-  return { node, target: new CastisTarget({ node: { baseUrl: node.baseUrl, credential }, ...options }) };
+  const baseUrl = node.baseUrl.replace("127.0.0.1", host);
+  const how = { deadlineMs: DEADLINE_MS, agents: new OutgoingAgents(allowed) };
+  const options = { ...how, streamId: ID, heldByOther: async () => heldByOther, alive: () => alive };
+  return { node, target: new CastisTarget({ node: { baseUrl, credential, trusted }, ...options }) };
 };
 const accepted = { remote: "ours", refusal: null, state: null, unclear: false };
 const verbs = (node: CastisStandIn) => node.seen.map(({ method }) => method).join(" ");
@@ -195,4 +205,26 @@ test("without a lease no request leaves, and nothing is forgotten", async (t) =>
   assert.deepEqual([remote, refusal?.status], ["ours", 0]);
   assert.equal((await target.remove(command({ remote: "ours", sent: OTHER }))).remote, "ours");
   assert.equal(node.seen.length, 0);
+});
+
+test("a credential that no header may hold is told, and nothing is sent", async (t) => {
+  const { node, target } = await setUp(t, { credential: "s3cret\n" });
+  const refusal = { status: 0, message: "not sent: ERR_INVALID_CHAR" };
+  assert.deepEqual(await target.push(command()), { ...accepted, remote: "none", refusal });
+  assert.deepEqual(await target.check(PAYLOAD), { found: "unreachable", refusal });
+  assert.equal(node.seen.length, 0);
+});
+
+test("a node that a tenant named is not followed to a private address, one that an admin named or allowed is", async (t) => {
+  const message = "not sent: it leads to a private address (see ALLOW_PRIVATE_SOURCES)";
+  for (const host of ["127.0.0.1", "localhost"]) {
+    const refused = await setUp(t, { host, trusted: false });
+    const refusal = { status: 0, message };
+    assert.deepEqual(await refused.target.push(command()), { ...accepted, remote: "none", refusal }, host);
+    assert.equal(refused.node.seen.length, 0);
+    const allowed = await setUp(t, { host, trusted: false, allowed: ["127.0.0.0/8", "::1"] });
+    assert.deepEqual(await allowed.target.push(command()), accepted, host);
+    const trusted = await setUp(t, { host });
+    assert.deepEqual(await trusted.target.push(command()), accepted, host);
+  }
 });

@@ -4,15 +4,20 @@
  * tenant's channel has that stream on that node.
  */
 import { firstDifference, type Payload, sameJson } from "../../domain/payload/payload.ts";
-import { type CastisAnswer, type CastisNode, type CastisRequest, castisRequest } from "./castis-client.ts";
+import {
+  type CastisAnswer,
+  type CastisHow,
+  type CastisNode,
+  type CastisRequest,
+  castisRequest,
+} from "./castis-client.ts";
 import type { CheckOutcome, Command, PushOutcome, Refusal, RemoveOutcome, Target } from "./target.ts";
 
-export interface CastisTargetOptions {
+export interface CastisTargetOptions extends CastisHow {
   readonly node: CastisNode;
   readonly streamId: string;
   /** Another tenant's channel has this stream id on this node. */
   readonly heldByOther: () => Promise<boolean>;
-  readonly deadlineMs: number;
   /** False when our lease is gone: no epoch fences a castis node, so each request asks first. */
   readonly alive: () => boolean;
 }
@@ -104,9 +109,9 @@ export class CastisTarget implements Target {
   }
 
   #ask(request: Omit<CastisRequest, "streamId">): Promise<CastisAnswer> {
-    const { node, streamId, deadlineMs, alive } = this.#options;
+    const { node, streamId, alive } = this.#options;
     if (!alive()) return Promise.resolve(LEASE_LOST);
-    return castisRequest(node, { ...request, streamId }, deadlineMs);
+    return castisRequest(node, { ...request, streamId }, this.#options);
   }
 }
 

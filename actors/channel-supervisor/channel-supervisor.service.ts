@@ -6,12 +6,14 @@ import { type KeyContext, KeyedHost } from "../../lib/actor/keyed-host.ts";
 import type { Placement } from "../../lib/actor/placement.ts";
 import type { Clock } from "../../lib/clock.ts";
 import type { Database } from "../../lib/db/database.ts";
+import { OutgoingAgents } from "../../lib/http/outgoing-agents.ts";
 import type { Log } from "../../lib/log/log.ts";
 import { CASTIS_PACE, type CastisPace } from "./castis-client.ts";
 import { ChannelSupervisor } from "./channel-supervisor.ts";
 import { Reports } from "./reports.ts";
 
 export interface ChannelSupervisorDeps {
+  readonly config: { readonly allowPrivateSources: readonly string[] };
   readonly broker: ServiceBroker;
   readonly db: Database;
   /** Not started yet: the host registers with it. */
@@ -35,7 +37,8 @@ const refOf = (key: string): { tenantId: string; channelId: number } => {
  * starts, which hands it its channels.
  */
 export const channelSupervisorService = (deps: ChannelSupervisorDeps): ServiceSchema => {
-  const { broker, db, placement, clock, log, castis = CASTIS_PACE } = deps;
+  const { broker, db, placement, clock, log, config } = deps;
+  const castis = { ...(deps.castis ?? CASTIS_PACE), agents: new OutgoingAgents(config.allowPrivateSources) };
   const reports = new Reports();
   const create = ({ key, leaseEpoch, alive }: KeyContext) =>
     new ChannelSupervisor(

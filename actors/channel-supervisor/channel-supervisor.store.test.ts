@@ -59,7 +59,7 @@ describe("the supervisor's store", () => {
         {
           ...{ id: originId, streamerId, ingestUrl: "udp://239.0.0.1:1", wanted: "present", generation: 1 },
           sourceTrusted: false,
-          ...{ kind: "castis", baseUrl: "http://c", publicUrl: null, credential: null },
+          ...{ kind: "castis", baseUrl: "http://c", publicUrl: null, credential: null, nodeTrusted: false },
           ...{ playbackUrlTemplate: "{base}", nodeId: null, ordinal: null },
         },
       ],

@@ -15,6 +15,8 @@ export interface WantedOrigin {
   readonly baseUrl: string;
   readonly publicUrl: string | null;
   readonly credential: string | null;
+  /** Its base URL was given by a key that may name private addresses. */
+  readonly nodeTrusted: boolean;
   readonly playbackUrlTemplate: string;
   readonly nodeId: string | null;
   readonly ordinal: number | null;
@@ -53,7 +55,7 @@ export const readWanted = async (tx: Tx, channelId: number): Promise<WantedChann
     tx.query<WantedOrigin>(
       `select o.id, o.streamer_id as "streamerId", o.ingest_url as "ingestUrl", o.wanted, o.generation,
          o.trusted as "sourceTrusted", s.kind, s.base_url as "baseUrl", s.public_url as "publicUrl", s.credential,
-         s.playback_url_template as "playbackUrlTemplate", s.node_id as "nodeId", s.ordinal
+         s.trusted as "nodeTrusted", s.playback_url_template as "playbackUrlTemplate", s.node_id as "nodeId", s.ordinal
        from channel_origin o join streamer s on s.id = o.streamer_id where o.channel_id = $1 order by o.id`,
       [channelId],
     ),

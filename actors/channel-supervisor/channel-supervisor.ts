@@ -12,7 +12,7 @@ import type { Database, Tx } from "../../lib/db/database.ts";
 import { publishFact } from "../../lib/events/events.ts";
 import type { Log } from "../../lib/log/log.ts";
 import { Anchors, hashConflicts } from "./anchors.ts";
-import type { CastisPace } from "./castis-client.ts";
+import type { CastisHow, CastisPace } from "./castis-client.ts";
 import * as store from "./channel-supervisor.store.ts";
 import { OriginRunner } from "./origin-runner.ts";
 import { type Observed, unclearMsOf, unknownOrigin } from "./origin-state.ts";
@@ -25,7 +25,7 @@ export interface SupervisorDeps {
   readonly log: Log;
   readonly reports: Reports;
   readonly ask: AskStreamer;
-  readonly castis: CastisPace;
+  readonly castis: CastisPace & CastisHow;
 }
 export interface SupervisorPlace {
   readonly tenantId: string;
@@ -189,7 +189,7 @@ export class ChannelSupervisor {
       tenantId,
       leaseEpoch,
       reports,
-      castisDeadlineMs: castis.deadlineMs,
+      castis,
       alive: () => this.#isAlive,
       ask: (nodeId, order, params) => ask({ nodeId, meta: this.#meta(channel.tenant) }, order, params),
       anchor: () => this.#anchors.current,

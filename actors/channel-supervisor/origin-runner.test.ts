@@ -11,7 +11,7 @@ const REFUSED: PushOutcome = { ...TAKEN, remote: "none", refusal: { status: 503,
 const ROW: Want["row"] = {
   ...{ id: 11, streamerId: 1, ingestUrl: null, wanted: "present", generation: 1, kind: "castis" },
   ...{ baseUrl: "http://node", publicUrl: null, credential: null, playbackUrlTemplate: "{base}/{streamId}" },
-  ...{ nodeId: null, ordinal: null, sourceTrusted: false },
+  ...{ nodeId: null, ordinal: null, sourceTrusted: false, nodeTrusted: false },
 };
 const REPORT: StreamReport = {
   ...{ tenant: "acme", streamId: "a.stream", channelId: 1, state: "live", leaseEpoch: 5, anchorEpoch: null },

@@ -5,6 +5,7 @@ import type { Anchor } from "../../contracts/streamer.ts";
 import { buildPayload } from "../../domain/payload/payload.ts";
 import { playbackUrlOf } from "../../domain/payload/playback-url.ts";
 import type { Meta } from "../../lib/actor/contract.ts";
+import type { CastisHow } from "./castis-client.ts";
 import { CastisTarget } from "./castis-target.ts";
 import type { Claim, WantedChannel, WantedOrigin } from "./channel-supervisor.store.ts";
 import type { Want } from "./origin-runner.ts";
@@ -24,7 +25,7 @@ export interface ChannelContext {
   readonly tenantId: string;
   readonly leaseEpoch: number;
   readonly reports: Reports;
-  readonly castisDeadlineMs: number;
+  readonly castis: CastisHow;
   readonly alive: () => boolean;
   readonly ask: <I extends z.ZodType, O extends z.ZodType>(
     nodeId: string,
@@ -61,14 +62,14 @@ export const wantOf = (context: ChannelContext, row: WantedOrigin): Want => {
 };
 
 const targetOf = ({ channel, ...context }: ChannelContext, row: WantedOrigin): Target => {
-  const { tenantId, leaseEpoch, ask, anchor, heldByOther, alive, castisDeadlineMs: deadlineMs } = context;
+  const { tenantId, leaseEpoch, ask, anchor, heldByOther, alive, castis } = context;
   const { id: channelId, tenant, streamId, loopStartedAtMs: loopStartedAt } = channel;
-  const { nodeId, ordinal, baseUrl, credential, sourceTrusted: trusted } = row;
+  const { nodeId, ordinal, baseUrl, credential, sourceTrusted: trusted, nodeTrusted } = row;
   if (nodeId === null || ordinal === null)
     return new CastisTarget({
-      node: { baseUrl, credential },
+      node: { baseUrl, credential, trusted: nodeTrusted },
+      ...castis,
       streamId,
-      deadlineMs,
       alive,
       heldByOther: () => heldByOther({ originId: row.id, streamId, baseUrl }),
     });

@@ -21,6 +21,7 @@ import type { Placement } from "../../lib/actor/placement.ts";
 import type { Clock } from "../../lib/clock.ts";
 import type { Database } from "../../lib/db/database.ts";
 import type { EventBus } from "../../lib/events/events.ts";
+import { OutgoingAgents } from "../../lib/http/outgoing-agents.ts";
 import type { Log } from "../../lib/log/log.ts";
 import { Channels } from "./channel.ts";
 import { Creation, type Settle, type Who } from "./creation.ts";
@@ -56,7 +57,8 @@ export const channelServices = (deps: ChannelDeps): ServiceSchema[] => {
   const sources = { allowPrivateSources };
   const creation = new Creation({ db, log, settle, sources, incarnation: () => deps.placement.incarnation });
   const channels = new Channels({ db, settle, sources, edgePublicUrl, heard: (...of) => heard.live(...of) });
-  const registry = new StreamerRegistry({ db, clock, sources, probe: probeCastis });
+  const probe = probeCastis(new OutgoingAgents(allowPrivateSources));
+  const registry = new StreamerRegistry({ db, clock, sources, probe });
   const timers = rounds({ db, log, creation, registry });
   return [
     {

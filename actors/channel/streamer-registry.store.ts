@@ -10,6 +10,8 @@ export interface StreamerRow {
   readonly hasCredential: boolean;
   readonly credential: string | null;
   readonly playbackUrlTemplate: string;
+  /** Its URLs were given by a key that may name private addresses. */
+  readonly trusted: boolean;
   readonly streamsMax: number | null;
   /** Of our own: by their own word. Of castis nodes: origins of the tenant that looks. */
   readonly streamCount: number;
@@ -23,7 +25,7 @@ export interface StreamerRow {
 
 const STREAMER = `s.id, s.tenant_id as "tenantId", s.kind, s.name, s.base_url as "baseUrl", s.credential,
   s.credential is not null as "hasCredential", s.playback_url_template as "playbackUrlTemplate",
-  s.streams_max as "streamsMax", s.draining, s.reachable, s.node_id as "nodeId", s.ordinal,
+  s.trusted, s.streams_max as "streamsMax", s.draining, s.reachable, s.node_id as "nodeId", s.ordinal,
   s.last_seen_at as "lastSeenAt", s.created_at as "createdAt",
   case s.kind when 'castellan' then s.stream_count
     else (select count(*)::int from channel_origin o where o.streamer_id = s.id and o.wanted = 'present') end
@@ -70,13 +72,14 @@ export interface NewStreamer {
   readonly baseUrl: string;
   readonly credential: string | null;
   readonly playbackUrlTemplate: string;
+  readonly trusted: boolean;
   readonly streamsMax: number | null;
 }
 /** A castis node; undefined when its base URL is taken. */
 export const insertStreamer = async (tx: Tx, streamer: NewStreamer): Promise<number | undefined> => {
   const { rows } = await tx.query<{ id: number }>(
-    `insert into streamer (tenant_id, kind, name, base_url, credential, playback_url_template, streams_max)
-     values ($1, 'castis', $2, $3, $4, $5, $6) on conflict do nothing returning id`,
+    `insert into streamer (tenant_id, kind, name, base_url, credential, playback_url_template, streams_max, trusted)
+     values ($1, 'castis', $2, $3, $4, $5, $6, $7) on conflict do nothing returning id`,
     [
       streamer.tenantId,
       streamer.name,
@@ -84,6 +87,7 @@ export const insertStreamer = async (tx: Tx, streamer: NewStreamer): Promise<num
       streamer.credential,
       streamer.playbackUrlTemplate,
       streamer.streamsMax,
+      streamer.trusted,
     ],
   );
   return rows[0]?.id;
@@ -93,10 +97,18 @@ export const insertStreamer = async (tx: Tx, streamer: NewStreamer): Promise<num
 export const updateStreamer = async (tx: Tx, id: number, streamer: Omit<NewStreamer, "tenantId">): Promise<boolean> => {
   const { rowCount } = await tx.query(
     `update streamer s set name = $2, base_url = $3, credential = $4, playback_url_template = $5, streams_max = $6,
-       reachable = case when base_url = $3 then reachable end
+       trusted = $7, reachable = case when base_url = $3 then reachable end
      where id = $1 and not exists (select 1 from streamer o where o.id <> $1 and o.base_url = $3
        and o.tenant_id is not distinct from s.tenant_id)`,
-    [id, streamer.name, streamer.baseUrl, streamer.credential, streamer.playbackUrlTemplate, streamer.streamsMax],
+    [
+      id,
+      streamer.name,
+      streamer.baseUrl,
+      streamer.credential,
+      streamer.playbackUrlTemplate,
+      streamer.streamsMax,
+      streamer.trusted,
+    ],
   );
   return rowCount === 1;
 };
@@ -171,6 +183,7 @@ export interface CastisRow {
   readonly id: number;
   readonly baseUrl: string;
   readonly credential: string | null;
+  readonly trusted: boolean;
 }
 /** Castis nodes of the tenant (null: of the platform) that nobody has heard of lately. */
 export const castisToCheck = async (
@@ -178,7 +191,7 @@ export const castisToCheck = async (
   { tenantId, silentMs }: { tenantId: string | null; silentMs: number },
 ): Promise<CastisRow[]> => {
   const { rows } = await tx.query<CastisRow>(
-    `select id, base_url as "baseUrl", credential from streamer
+    `select id, base_url as "baseUrl", credential, trusted from streamer
      where kind = 'castis' and tenant_id is not distinct from $1::uuid
        and (last_seen_at is null or last_seen_at < now() - $2 * interval '1 ms') order by id limit 500`,
     [tenantId, silentMs],

@@ -107,6 +107,26 @@ describe("the streamer registry", () => {
     );
   });
 
+  test("a castis node is trusted as much as the key that named its URLs last", async () => {
+    const trust = async (id: number): Promise<unknown> =>
+      (await db.asOwner("select trusted from streamer where id = $1", [id])).rows[0]?.trusted;
+    const fields = { name: "t", baseUrl: "http://127.0.0.1:9", playbackUrlTemplate: "http://10.0.0.9/{streamId}" };
+    const { data } = await control.ask(createStreamer, { ...fields, trusted: true });
+    const ref = { streamerId: data.id };
+    assert.equal(await trust(data.id), true);
+    await control.ask(patchStreamer, { ...ref, name: "renamed" });
+    assert.equal(await trust(data.id), true);
+    await control.ask(patchStreamer, { ...ref, playbackUrlTemplate: "{base}/{streamId}" });
+    assert.equal(await trust(data.id), false);
+    await control.ask(patchStreamer, { ...ref, name: "renamed by an admin", trusted: true });
+    assert.equal(await trust(data.id), false);
+    await control.ask(patchStreamer, { ...ref, baseUrl: "http://10.0.0.7:8080", trusted: true });
+    assert.equal(await trust(data.id), true);
+    const template = { playbackUrlTemplate: "{base}/other/{streamId}" };
+    await assert.rejects(control.ask(patchStreamer, { ...ref, ...template }), { code: "SOURCE_URL_REFUSED" });
+    await control.ask(deleteStreamer, ref);
+  });
+
   test("gives up what a deleted channel left on a node whose entry goes", async (t) => {
     const node = await castisStandIn(t);
     const { data: streamer } = await control.ask(createStreamer, { name: "doomed", baseUrl: node.baseUrl });

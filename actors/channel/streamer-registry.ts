@@ -8,6 +8,7 @@ import type { Database, Tx } from "../../lib/db/database.ts";
 import { idAfter, pageOf } from "../../lib/page.ts";
 import * as channels from "./channel.store.ts";
 import { forget } from "./observation.ts";
+import type { Probe } from "./probe.ts";
 import { checkBaseUrl, checkTemplate, type SourceRules } from "./sources.ts";
 import * as store from "./streamer-registry.store.ts";
 import { isRunning, streamerView } from "./view.ts";
@@ -17,7 +18,7 @@ export interface RegistryDeps {
   readonly clock: Clock;
   readonly sources: SourceRules;
   /** True when a castis node answers. */
-  readonly probe: (node: { baseUrl: string; credential: string | null }) => Promise<boolean>;
+  readonly probe: Probe;
 }
 /** The tenant that asks; `admin`: its key has platform:admin. */
 export interface Asker {
@@ -58,6 +59,7 @@ export class StreamerRegistry {
         baseUrl,
         credential: input.credential ?? null,
         playbackUrlTemplate,
+        trusted,
         streamsMax: input.streamsMax ?? null,
       });
       return id === undefined ? fail("STREAMER_TAKEN", { baseUrl }) : { data: await this.#view(tx, id) };
@@ -85,14 +87,16 @@ export class StreamerRegistry {
     const now = await this.#own(asker, streamerId);
     // Ours say of themselves what they are.
     if (now.kind === "castellan") return fail("STREAMER_NOT_YOURS", { streamerId });
-    const baseUrl = input.baseUrl === undefined ? now.baseUrl : await checkBaseUrl(input.baseUrl, rules);
     const template = input.playbackUrlTemplate ?? now.playbackUrlTemplate;
-    const isNew = baseUrl !== now.baseUrl || template !== now.playbackUrlTemplate;
+    // Whoever changes one of the two URLs answers for both: the node is trusted as much as its last key.
+    const isNamed = input.baseUrl !== undefined || template !== now.playbackUrlTemplate;
+    const baseUrl = isNamed ? await checkBaseUrl(input.baseUrl ?? now.baseUrl, rules) : now.baseUrl;
     const next = {
       name: input.name ?? now.name,
       baseUrl,
       credential: input.credential === undefined ? now.credential : input.credential,
-      playbackUrlTemplate: isNew ? await checkTemplate({ template, baseUrl }, rules) : template,
+      playbackUrlTemplate: isNamed ? await checkTemplate({ template, baseUrl }, rules) : template,
+      trusted: isNamed ? trusted : now.trusted,
       streamsMax: input.streamsMax === undefined ? now.streamsMax : input.streamsMax,
     };
     return db.tenantTx(now.tenantId, async (tx) => {
@@ -157,8 +161,8 @@ export class StreamerRegistry {
     const nodes = await db.tenantTx(tenantId, (tx) => store.castisToCheck(tx, { tenantId, silentMs: PROBE_EVERY_MS }));
     const rest = nodes.values();
     const worker = async (): Promise<void> => {
-      for (const { id, baseUrl, credential } of rest) {
-        const reachable = await probe({ baseUrl, credential });
+      for (const { id, ...node } of rest) {
+        const reachable = await probe(node);
         await db.tenantTx(tenantId, (tx) => store.setReachable(tx, id, reachable));
       }
     };

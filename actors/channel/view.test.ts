@@ -12,6 +12,7 @@ const OWN: StreamerRow = {
   hasCredential: false,
   credential: null,
   playbackUrlTemplate: "{base}/x",
+  trusted: false,
   streamsMax: 10,
   streamCount: 2,
   draining: false,

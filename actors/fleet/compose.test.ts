@@ -10,6 +10,7 @@ const row = (more: Partial<OriginRow> = {}): OriginRow => ({
   kind: "castellan",
   baseUrl: "http://streamer-1:8082",
   playbackUrl: null,
+  trusted: false,
   status: "active",
   draining: false,
   ...more,
@@ -38,6 +39,19 @@ test("a castis origin lies where its playback URL says, and its playlist keeps i
   for (const unusable of [null, "", "http://castis", "http://castis/one/", "ftp://castis/one/master.m3u8"]) {
     assert.deepEqual(origins(unusable), [], String(unusable));
   }
+});
+
+test("edges are told which castis nodes a platform admin named", () => {
+  const playbackUrl = "http://castis/one/master.m3u8";
+  const rows = [row({ kind: "castis", playbackUrl, trusted: true }), row({ originId: 2, trusted: true })];
+  const origins = composeChannels("acme", rows)[0]?.origins;
+  assert.deepEqual(
+    origins?.map(({ kind, trusted }) => [kind, trusted]),
+    [
+      ["castellan", undefined],
+      ["castis", true],
+    ],
+  );
 });
 
 test("ours come before castis nodes, then those that work before failed ones, then those that stay", () => {

@@ -18,18 +18,23 @@ export const segmentMsOf = (chunkDuration: string | null): number => {
   return Math.round(Math.min(Math.max(ms, SEGMENT_MS_MIN), SEGMENT_MS_MAX));
 };
 
+type Place = Pick<SnapshotOrigin, "base" | "master" | "trusted">;
+
 const MASTER = "master.m3u8";
 
 /** A castis node says where it is played from; the folder is what stands before the last name. */
-const castisPlace = (playbackUrl: string): Pick<SnapshotOrigin, "base" | "master"> | undefined => {
+const castisPlace = (playbackUrl: string): Place | undefined => {
   const match = /^(https?:\/\/[^/?#]+(?:\/[^?#]*)?)\/([^/?#]+(?:\?[^#]*)?)(?:#.*)?$/.exec(playbackUrl);
   if (!match) return undefined;
   const [, base = "", master = ""] = match;
   return master === MASTER ? { base } : { base, master };
 };
 
-const placeOf = (row: OriginRow, tenant: string): Pick<SnapshotOrigin, "base" | "master"> | undefined => {
-  if (row.kind === "castis") return row.playbackUrl === null ? undefined : castisPlace(row.playbackUrl);
+const placeOf = (row: OriginRow, tenant: string): Place | undefined => {
+  if (row.kind === "castis") {
+    const place = row.playbackUrl === null ? undefined : castisPlace(row.playbackUrl);
+    return place && row.trusted ? { ...place, trusted: true } : place;
+  }
   // A streamer that lost its address to another keeps it with a mark until it reports again.
   if (!/^https?:\/\/[^#?]+$/.test(row.baseUrl)) return undefined;
   return { base: `${row.baseUrl.replace(/\/+$/, "")}/live/${tenant}/${row.streamId}` };

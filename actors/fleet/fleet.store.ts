@@ -17,6 +17,8 @@ export interface OriginRow {
   /** Where edges find it: its public URL. With a mark while it has lost its address to another. */
   readonly baseUrl: string;
   readonly playbackUrl: string | null;
+  /** The URLs of a castis node were given by a key that may name private addresses. */
+  readonly trusted: boolean;
   readonly status: "pending" | "active" | "failed" | "stopped";
   readonly draining: boolean;
 }
@@ -51,7 +53,7 @@ export const playableChannels = async (tx: Tx): Promise<OriginRow[]> =>
       `select c.stream_id as "streamId", c.ingest_config ->> 'chunkDuration' as "chunkDuration", o.id as "originId",
          s.kind,
          case when s.base_url like '%#was-%' then s.base_url else coalesce(s.public_url, s.base_url) end as "baseUrl",
-         o.playback_url as "playbackUrl", o.status, s.draining
+         o.playback_url as "playbackUrl", s.trusted, o.status, s.draining
        from channel c
        left join (channel_origin o join streamer s on s.id = o.streamer_id)
          on o.channel_id = c.id and o.wanted = 'present' and o.status <> 'conflict'
