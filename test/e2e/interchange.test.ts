@@ -5,6 +5,8 @@ import { type Api, apiOf, createChannel, playbackOf, startNode, streamerIds, unt
 import { liveSource } from "../support/source.ts";
 
 const SEGMENTS = 20;
+/** The demo clip's 16 s are eight segments, over and over. */
+const DISTINCT_MIN = 8;
 const SIZE = { width: 320, height: 180 };
 const TRANSCODE = { ladder: [{ ...SIZE, videoKbps: 300 }], preset: "ultrafast" };
 
@@ -37,7 +39,7 @@ const compareOrigins = async (api: Api, channelId: number): Promise<void> => {
     common.map(([number]) => [number, two?.get(number)]),
   );
   assert.ok(common.every(([, counter]) => counter !== null));
-  assert.ok(new Set(common.map(([, counter]) => counter)).size >= SEGMENTS / 2, "the counters count");
+  assert.ok(new Set(common.map(([, counter]) => counter)).size >= DISTINCT_MIN, "the counters count");
 };
 
 test("both origins of a multicast name the same media alike", async (t) => {
