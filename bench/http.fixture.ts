@@ -46,17 +46,16 @@ const run = async ({ viewers, forMs, urlOf }: Load): Promise<number> => {
 
 export interface Cost {
   readonly perSecond: number;
-  /** CPU of the server per request beyond what it takes without any, in microseconds. */
+  /** CPU of the server per request, in microseconds; of one that does nothing else. */
   readonly cpuUs: number;
 }
 
-/** `idleShare`: of a core, what the server takes without any requests. */
-export const costOf = async (pid: number, load: Load, idleShare = 0): Promise<Cost> => {
+export const costOf = async (pid: number, load: Load): Promise<Cost> => {
   const before = cpuSeconds(pid);
   const startedAt = performance.now();
   const requests = await run(load);
   const seconds = (performance.now() - startedAt) / 1000;
-  const cpu = cpuSeconds(pid) - before - idleShare * seconds;
+  const cpu = cpuSeconds(pid) - before;
   return { perSecond: requests / seconds, cpuUs: (cpu / requests) * 1e6 };
 };
 
