@@ -1,16 +1,16 @@
 import assert from "node:assert/strict";
 import { after, afterEach, before, describe, test } from "node:test";
-import {
-  createChannel,
-  createStreamer,
-  deleteChannel,
-  getChannel,
-  listChannels,
-  listStreamers,
-} from "../../contracts/channel.ts";
+import { createChannel, createStreamer, deleteChannel, getChannel, listChannels } from "../../contracts/channel.ts";
 import type { Anchor } from "../../contracts/streamer.ts";
 import { castisStandIn } from "../../test/castis/stand-in.ts";
-import { type Control, eventually, newTenant, startControl, type Tenant } from "../../test/support/control.ts";
+import {
+  type Control,
+  eventually,
+  newTenant,
+  ownStreamerIds,
+  startControl,
+  type Tenant,
+} from "../../test/support/control.ts";
 import { type TestDatabase, testDatabase } from "../../test/support/database.ts";
 
 const UDP = "udp://239.0.21.41:5000";
@@ -30,11 +30,7 @@ describe("the supervisor of a channel", () => {
     db = await testDatabase();
     tenant = await newTenant(db, "acme");
     control = await startControl({ db, tenant });
-    ids = await eventually("both streamers register themselves", async () => {
-      const { data } = await control.ask(listStreamers, {});
-      const [first, second] = ["node-1/0", "node-1/1"].map((name) => data.find((s) => s.name === name)?.id);
-      return first !== undefined && second !== undefined && ([first, second] as [number, number]);
-    });
+    ids = await ownStreamerIds(control);
   });
   after(() => control.stop());
   afterEach(async () => {

@@ -8,7 +8,6 @@ import {
   getChannel,
   getPlayback,
   listChannels,
-  listStreamers,
   patchChannel,
   removeOrigin,
   replaceChannel,
@@ -17,7 +16,14 @@ import {
   stopChannel,
 } from "../../contracts/channel.ts";
 import { castisStandIn } from "../../test/castis/stand-in.ts";
-import { type Control, eventually, newTenant, startControl, type Tenant } from "../../test/support/control.ts";
+import {
+  type Control,
+  eventually,
+  newTenant,
+  ownStreamerIds,
+  startControl,
+  type Tenant,
+} from "../../test/support/control.ts";
 import { type TestDatabase, testDatabase } from "../../test/support/database.ts";
 
 const UDP = "udp://239.0.21.41:5000?fifo_size=1000000&overrun_nonfatal=1";
@@ -34,11 +40,7 @@ describe("a channel", () => {
     db = await testDatabase();
     tenant = await newTenant(db, "acme");
     control = await startControl({ db, tenant });
-    ids = await eventually("both streamers register themselves", async () => {
-      const { data } = await control.ask(listStreamers, {});
-      const [first, second] = ["node-1/0", "node-1/1"].map((name) => data.find((s) => s.name === name)?.id);
-      return first !== undefined && second !== undefined && ([first, second] as [number, number]);
-    });
+    ids = await ownStreamerIds(control);
   });
   after(() => control.stop());
   afterEach(async () => {

@@ -5,11 +5,10 @@ import {
   createChannel,
   deleteChannel,
   listChannels,
-  listStreamers,
   patchChannel,
   replaceChannel,
 } from "../../contracts/channel.ts";
-import { type Control, eventually, newTenant, startControl, type Tenant } from "../../test/support/control.ts";
+import { type Control, newTenant, ownStreamerIds, startControl, type Tenant } from "../../test/support/control.ts";
 import { type TestDatabase, testDatabase } from "../../test/support/database.ts";
 
 const PUBLIC = "http://192.88.99.1/live.ts";
@@ -27,11 +26,7 @@ describe("the private-address rule", () => {
     db = await testDatabase();
     tenant = await newTenant(db, "acme");
     control = await startControl({ db, tenant, allowPrivateSources: [] });
-    ids = await eventually("both streamers register themselves", async () => {
-      const { data } = await control.ask(listStreamers, {});
-      const [first, second] = ["node-1/0", "node-1/1"].map((name) => data.find((s) => s.name === name)?.id);
-      return first !== undefined && second !== undefined && ([first, second] as [number, number]);
-    });
+    ids = await ownStreamerIds(control);
   });
   after(() => control.stop());
   afterEach(async () => {

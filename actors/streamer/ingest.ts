@@ -1,8 +1,8 @@
 /** One run of ffmpeg: init segments and samples by rendition, what it told about its source, and one end. */
 
-import { BoxReader } from "../../domain/mp4/box.ts";
-import { parseFragment, type Sample } from "../../domain/mp4/fragment.ts";
-import { parseInit, type TrackInfo } from "../../domain/mp4/init.ts";
+import type { Sample } from "../../domain/mp4/fragment.ts";
+import type { TrackInfo } from "../../domain/mp4/init.ts";
+import { trackReader } from "../../domain/mp4/track-reader.ts";
 import type { Ffmpeg } from "../../lib/ffmpeg/binary.ts";
 import type { PidFiles } from "../../lib/ffmpeg/pid-files.ts";
 import { FfmpegProcess } from "../../lib/ffmpeg/process.ts";
@@ -32,22 +32,6 @@ export interface Ingest {
   kill(): Promise<void>;
 }
 export type StartIngest = (options: IngestOptions, events: IngestEvents) => Ingest;
-
-/** Cuts one output into boxes; the fields of a sample are views into what the pipe gave. */
-const outputReader = (rendition: string, events: IngestEvents): BoxReader => {
-  let fileType: Buffer | null = null;
-  let moof: Buffer | null = null;
-  return new BoxReader((type, box) => {
-    if (type === "ftyp") fileType = Buffer.from(box);
-    else if (type === "moov")
-      events.onInit(rendition, Buffer.concat([...(fileType ? [fileType] : []), box]), parseInit(box));
-    else if (type === "moof") moof = box;
-    else if (type === "mdat" && moof) {
-      for (const sample of parseFragment(moof, box)) events.onSample(rendition, sample);
-      moof = null;
-    }
-  });
-};
 
 /** A publisher with another stream key than the one in our URL; ffmpeg's listener only warns about it. */
 const WRONG_KEY = /App field don't match up|Unexpected stream .*, expecting/;
@@ -84,12 +68,9 @@ class FfmpegIngest implements Ingest {
 
   #read(rendition: string, output: number): void {
     // Events go through this object so that nothing is told after a stop.
-    const reader = outputReader(rendition, {
-      onSource: () => {},
-      onTracksChanged: () => {},
-      onEnd: () => {},
-      onInit: (name, init, info) => this.#events?.onInit(name, init, info),
-      onSample: (name, sample) => this.#events?.onSample(name, sample),
+    const reader = trackReader({
+      onInit: (init, info) => this.#events?.onInit(rendition, init, info),
+      onSample: (sample) => this.#events?.onSample(rendition, sample),
     });
     this.#process.outputs[output]?.on("data", (bytes: Buffer) => {
       if (this.#failure !== null || this.#events === null) return;

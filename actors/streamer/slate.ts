@@ -2,9 +2,9 @@
  * What is shown while a source is lost: encoded once with the stream's own settings, kept for every stream that shares
  * them.
  */
-import { BoxReader } from "../../domain/mp4/box.ts";
-import { parseFragment, type Sample } from "../../domain/mp4/fragment.ts";
-import { parseInit, type TrackInfo } from "../../domain/mp4/init.ts";
+import type { Sample } from "../../domain/mp4/fragment.ts";
+import type { TrackInfo } from "../../domain/mp4/init.ts";
+import { trackReader } from "../../domain/mp4/track-reader.ts";
 import type { Ffmpeg } from "../../lib/ffmpeg/binary.ts";
 import { type EncodeSettings, slateAudioArguments, slateVideoArguments } from "../../lib/ffmpeg/encode.ts";
 import type { PidFiles } from "../../lib/ffmpeg/pid-files.ts";
@@ -61,21 +61,16 @@ export class SlateMaker {
 
   async #encode(args: readonly string[], isVideo: boolean): Promise<Slate> {
     const samples: Sample[] = [];
-    const head: Buffer[] = [];
-    let info: TrackInfo | undefined;
-    let moof: Buffer | undefined;
-    const reader = new BoxReader((type, box) => {
-      if (type === "ftyp" || type === "moov") head.push(Buffer.from(box));
-      if (type === "moov") info = parseInit(box);
-      else if (type === "moof") moof = box;
-      else if (type === "mdat" && moof) {
-        for (const sample of parseFragment(moof, box)) samples.push({ ...sample, data: Buffer.from(sample.data) });
-      }
+    const heads: Pick<Slate, "init" | "info">[] = [];
+    const reader = trackReader({
+      onInit: (init, info) => heads.push({ init, info }),
+      onSample: (sample) => samples.push({ ...sample, data: Buffer.from(sample.data) }),
     });
     const onData = (bytes: Buffer): void => reader.push(bytes);
     await collectOutput({ ...this.#deps, args, outputCount: 1, deadlineMs: DEADLINE_MS, onData });
     const silent = samples.at(Math.min(SILENT_FRAME, samples.length - 1));
-    if (!info || !silent) throw new Error("ffmpeg made an empty slate");
-    return { init: Buffer.concat(head), info, samples: isVideo ? samples : [silent] };
+    const [head] = heads;
+    if (!head || !silent) throw new Error("ffmpeg made an empty slate");
+    return { ...head, samples: isVideo ? samples : [silent] };
   }
 }

@@ -4,6 +4,7 @@ import type { ServiceBroker } from "moleculer";
 import type { z } from "zod";
 import { channelServices } from "../../actors/channel/channel.service.ts";
 import { channelSupervisorService } from "../../actors/channel-supervisor/channel-supervisor.service.ts";
+import { listStreamers } from "../../contracts/channel.ts";
 import type { Ask } from "../../contracts/kit.ts";
 import { makeBroker } from "../../lib/actor/broker.ts";
 import { send } from "../../lib/actor/contract.ts";
@@ -99,3 +100,11 @@ export const eventually = async <T>(
     await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
   }
 };
+
+/** Ids of our two streamers, by ordinal, once they have registered themselves. */
+export const ownStreamerIds = ({ ask }: Pick<Control, "ask">): Promise<[number, number]> =>
+  eventually<[number, number] | false>("both streamers register themselves", async () => {
+    const { data } = await ask(listStreamers, {});
+    const [first, second] = ["node-1/0", "node-1/1"].map((name) => data.find((s) => s.name === name)?.id);
+    return first !== undefined && second !== undefined && [first, second];
+  });

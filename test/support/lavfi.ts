@@ -1,9 +1,9 @@
 /** Tracks as the live encoder writes them, made from lavfi by the product's own arguments: init segment and samples. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { BoxReader } from "../../domain/mp4/box.ts";
-import { parseFragment, type Sample } from "../../domain/mp4/fragment.ts";
-import { parseInit, type TrackInfo } from "../../domain/mp4/init.ts";
+import type { Sample } from "../../domain/mp4/fragment.ts";
+import type { TrackInfo } from "../../domain/mp4/init.ts";
+import { trackReader } from "../../domain/mp4/track-reader.ts";
 import { findFfmpeg } from "../../lib/ffmpeg/binary.ts";
 import { audioEncoder, type EncodeSettings, videoEncoder } from "../../lib/ffmpeg/encode.ts";
 
@@ -87,19 +87,16 @@ export const encode = (wanted: Wanted): Promise<Track> => {
 
 /** Reads what ffmpeg wrote, in pieces of some awkward size. */
 export const readTrack = (bytes: Buffer): Track => {
-  const head: Buffer[] = [];
+  const heads: Omit<Track, "samples">[] = [];
   const samples: Sample[] = [];
-  let info: TrackInfo | undefined;
-  let moof: Buffer | undefined;
-  const reader = new BoxReader((type, box) => {
-    if (type === "ftyp" || type === "moov") head.push(Buffer.from(box));
-    if (type === "moov") info = parseInit(box);
-    else if (type === "moof") moof = box;
-    else if (type === "mdat" && moof) samples.push(...parseFragment(moof, box));
+  const reader = trackReader({
+    onInit: (init, info) => heads.push({ init, info }),
+    onSample: (sample) => samples.push(sample),
   });
   for (let at = 0; at < bytes.length; at += 1_777) reader.push(bytes.subarray(at, at + 1_777));
-  if (!info) throw new Error("no moov");
-  return { init: Buffer.concat(head), info, samples };
+  const [head] = heads;
+  if (!head) throw new Error("no moov");
+  return { ...head, samples };
 };
 
 export interface Packet {
