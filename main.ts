@@ -183,6 +183,8 @@ const openControl = async (self: Process, db: Database, edgePublicUrl: string): 
       self.onStop("events", () => bus.stop());
       await placement.start();
       self.onStop("placement", async () => {
+        // A database that hangs would hold up all that is left: nothing can be handed over through it.
+        await db.tenantTx(null, async () => {}).catch(() => db.giveUp());
         await placement.drain();
         await placement.stop();
       });

@@ -4,7 +4,9 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { isAlive, waitForExit } from "../lib/postgres/processes.ts";
 import { castisStandIn } from "./castis/stand-in.ts";
+import { testDatabase } from "./support/database.ts";
 import { apiOf, startNode, until } from "./support/platform.ts";
+import { proxyTo } from "./support/proxy.ts";
 
 /** Less than the grace of requests in flight, and more than a stop without any takes. */
 const SLOW_MS = 3_000;
@@ -35,6 +37,15 @@ test("after SIGTERM a request in flight gets its answer, a later one does not ha
   const tookMs = performance.now() - stoppedAt;
   assert.ok(tookMs < STOP_MAX_MS, `${Math.round(tookMs)} ms`);
   assert.ok(castis.streams.has("slow.stream"));
+});
+
+test("a database that hangs does not hold up a stop", async (t) => {
+  const proxy = await proxyTo(t, (await testDatabase()).ownerUrl);
+  const node = await startNode(t, { env: { DATABASE_URL: proxy.url } });
+  proxy.freeze();
+  const stoppedAt = performance.now();
+  assert.equal(await node.stop(), 0, node.output().slice(-2_000)); // 1 says that it was cut off at its last deadline
+  t.diagnostic(`stopped after ${Math.round(performance.now() - stoppedAt)} ms`);
 });
 
 test("a second Ctrl-C while a stop takes long ends the process at once, and its PostgreSQL with it", async (t) => {

@@ -177,6 +177,18 @@ test("a server that hangs is DATABASE_DOWN before the shortest ask gives up, on 
   }
 });
 
+test("what waits for a server that hangs fails at once when it is given up, and nothing new is taken", async (t) => {
+  const { db, proxy } = await opened(t, { viaProxy: true });
+  const pings = [db.ping(), db.ping()];
+  await Promise.all(pings);
+  proxy?.freeze();
+  const waiting = [db.ping(), db.tenantTx(A, tenantOf)];
+  db.giveUp();
+  for (const work of waiting) await assert.rejects(work, { code: /^(?:DATABASE_DOWN|SHUTTING_DOWN)$/ });
+  await assert.rejects(db.ping(), { code: "SHUTTING_DOWN" });
+  await db.close();
+});
+
 test("a slow statement is no server that hangs", async (t) => {
   const { db } = await opened(t, { poolMax: 1 });
   await db.tenantTx(A, (tx) => tx.query("select pg_sleep(2.5)"));

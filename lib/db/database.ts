@@ -2,6 +2,7 @@
  * The way to PostgreSQL. Every connection runs as the application role, which row security binds: inside
  * `tenantTx(tenantId, …)` a query sees that tenant's rows, outside of it none of any tenant.
  */
+import type { Socket } from "node:net";
 import pg from "pg";
 import { type ErrorCode, Fault, fail } from "../../contracts/errors.ts";
 
@@ -40,6 +41,8 @@ export interface Database extends Tx {
   tenantTx<T>(tenantId: string | null, run: (tx: Tx) => Promise<T>): Promise<T>;
   /** Throws DATABASE_DOWN unless the server answers. */
   ping(): Promise<void>;
+  /** For a server that no longer answers: what runs fails with DATABASE_DOWN at once, what comes with SHUTTING_DOWN. */
+  giveUp(): void;
   /** Lets running transactions end (for 5 s), then closes. */
   close(): Promise<void>;
 }
@@ -107,6 +110,9 @@ export function openDatabase(options: DatabaseOptions): Database {
   pool.on("error", (error) => options.onConnectionLost?.(error));
   // The pool listens to idle connections only.
   pool.on("connect", (client) => client.on("error", () => {}));
+  const clients = new Set<pg.PoolClient>();
+  pool.on("connect", (client) => clients.add(client));
+  pool.on("remove", (client) => clients.delete(client));
   let closing: Promise<void> | undefined;
 
   const connect = async (): Promise<pg.PoolClient> => {
@@ -126,12 +132,21 @@ export function openDatabase(options: DatabaseOptions): Database {
     ping: async () => {
       await query("select 1");
     },
+    giveUp: () => {
+      closing ??= within(CLOSE_DEADLINE_MS, pool.end());
+      for (const client of clients) destroy(client);
+    },
     close: () => {
       closing ??= within(CLOSE_DEADLINE_MS, pool.end());
       return closing;
     },
   };
 }
+
+/** The driver's own end waits for the answers of a pipeline. Its connection is not in its types. */
+const destroy = (client: pg.PoolClient): void => {
+  (client as unknown as { connection: { stream: Socket } }).connection.stream.destroy();
+};
 
 /** One statement outside of a tenant is its own transaction, in one round trip. */
 async function single<R>(client: pg.PoolClient, text: string, values?: readonly unknown[]): Promise<Rows<R>> {
