@@ -138,6 +138,7 @@ export const checkTemplate = async (
   const bad = (message: string): never => badFields({ path: "playbackUrlTemplate", message });
   if (!url || !other || !/^https?:$/.test(url.protocol))
     return bad("must make an http URL; {base}, {tenant}, {streamId} are filled in");
+  if (url.username !== "" || url.password !== "") return bad("must have no credential: players get it");
   if (url.origin !== other.origin) return bad("must have {tenant} and {streamId} in its path only");
   if (url.origin === new URL(baseUrl).origin) return template;
   const guarded = await guardHost(url.hostname, rules);

@@ -196,6 +196,7 @@ describe("the streamer registry", () => {
     for (const anywhere of [
       "http://{streamId}.example/master.m3u8",
       "http://127.0.0.1:1{tenant}/m",
+      "http://u:p@127.0.0.1/{streamId}.m3u8",
       "{base}.evil/{tenant}:",
     ])
       await assert.rejects(enter(anywhere), { code: /BAD_INPUT|SOURCE_URL_REFUSED/ }, anywhere);

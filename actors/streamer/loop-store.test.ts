@@ -115,9 +115,12 @@ test("a file is conformed once, however many streams play it; what nobody uses i
     one.clips.map(({ fileName }) => fileName),
   );
   await writeFile(path.join(made, "x.mov.12.part"), "cut off");
+  await utimes(path.join(made, "x.mov.12.part"), 0, 0);
+  await writeFile(path.join(made, "y.mov.34.part"), "being written");
   await store.writeLists(one, "default/a.stream", 0);
   await store.sweep(Date.now());
-  assert.equal((await readdir(made)).length, 3);
+  assert.equal((await readdir(made)).length, 4);
+  await rm(path.join(made, "y.mov.34.part"));
   // Streams play it for a month; then the node is started again and none does.
   for (const name of await readdir(made)) await utimes(path.join(made, name), 0, 0);
   await store.sweep(Date.now());

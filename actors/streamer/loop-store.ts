@@ -53,8 +53,8 @@ export class LoopStore {
   /** Conforming costs all cores: one file at a time, however many streams wait. */
   #queue: Promise<unknown> = Promise.resolve();
   readonly #running = new Map<string, Promise<void>>();
-  /** Files below `#dir` that streams of this process have opened: they may read them for months. */
-  readonly #used = new Set<string>();
+  /** Files below `#dir` that each stream of this process opened last: it may read them for months. */
+  readonly #opened = new Map<string, readonly string[]>();
   #sweeping: NodeJS.Timeout | undefined;
   /** What is known of files, by their stamps: a restarted stream need not look at each again. */
   readonly #probed = new LRUCache<string, { readonly info: SourceInfo | null }>({ max: PROBED_MAX });
@@ -136,22 +136,23 @@ export class LoopStore {
     const topName = `${base}.ffconcat`;
     const top = path.join(this.#dir, topName);
     await writeFile(top, lists.top);
-    for (const name of [topName, hourName]) this.#used.add(name);
+    this.#opened.set(streamKey, [topName, hourName, ...loop.clips.map(({ fileName }) => fileName)]);
     return top;
   }
 
-  /** Removes what no stream has used for two weeks, and what an interrupted run left; notes what is in use. */
+  /** Removes what no stream has opened for two weeks, and what an interrupted run left; notes what is in use. */
   async sweep(nowMs: number): Promise<void> {
     const names = await readdir(this.#dir).catch(() => []);
+    const opened = new Set([...this.#opened.values()].flat());
+    const now = new Date(nowMs);
     for (const name of names) {
       const file = path.join(this.#dir, name);
-      if (this.#used.has(name)) {
-        const now = new Date(nowMs);
-        await utimes(file, now, now);
+      if (opened.has(name)) {
+        await utimes(file, now, now).catch(() => {}); // somebody took it away
         continue;
       }
       const { mtimeMs } = await stat(file).catch(() => ({ mtimeMs: nowMs }));
-      if (name.endsWith(".part") || nowMs - mtimeMs > UNUSED_MS) await rm(file, { force: true });
+      if (nowMs - mtimeMs > (name.endsWith(".part") ? CONFORM_DEADLINE_MS : UNUSED_MS)) await rm(file, { force: true });
     }
   }
 
@@ -179,7 +180,6 @@ export class LoopStore {
     const key = JSON.stringify([RECIPE, file.path, file.stamp, shape]);
     const fileName = `${createHash("sha256").update(key).digest("hex").slice(0, 32)}.mov`;
     const to = path.join(this.#dir, fileName);
-    this.#used.add(fileName);
     const running = this.#running.get(fileName);
     if (running) return running.then(() => fileName);
     const work = this.#queue.then(() => this.#conform(file.path, to, shape));

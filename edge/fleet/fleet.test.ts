@@ -137,6 +137,15 @@ describe("what the edge knows of channels", () => {
     settle();
   });
 
+  test("is asked for again, within a second, where it was asked for just before there was the channel", async (t) => {
+    const { make, answerWith } = await scene(t);
+    const fleet = make();
+    await fleet.start();
+    answerWith(async () => snapshotOf(7));
+    await fleet.missed();
+    assert.ok(fleet.find("acme", "one.stream"));
+  });
+
   test("is asked for once a second at most for channels that it does not know", async (t) => {
     const { make, asked, pass } = await scene(t);
     const fleet = make();

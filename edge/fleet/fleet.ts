@@ -13,7 +13,7 @@ const REFRESH_MS = 10_000;
 /** Until the first snapshot, and at most this often for channels that are asked for and not known. */
 const HURRY_MS = 1_000;
 /** A viewer waits so long for a channel that may be brand new. */
-const MISSED_WAIT_MS = 1_000;
+const MISSED_WAIT_MS = 1_500;
 
 export interface FleetDeps {
   readonly path: string;
@@ -31,6 +31,7 @@ export class Fleet {
   #version = 0;
   #timer: NodeJS.Timeout | undefined;
   #asking: Promise<void> | undefined;
+  #looking: Promise<void> | undefined;
   #askAgain = false;
   #askedAtMs = Number.NEGATIVE_INFINITY;
   #silent = false;
@@ -67,11 +68,19 @@ export class Fleet {
     if (version > this.#version) void this.refresh();
   }
 
-  /** Resolves when it is known whether there is such a channel now, and soon where nobody answers. */
+  /** Resolves when a question that was put after this call, or nearly so, has its answer; soon where nobody answers. */
   async missed(): Promise<void> {
-    const isDue = this.#deps.nowMs() - this.#askedAtMs >= HURRY_MS;
-    const asking = isDue ? this.refresh() : this.#asking;
-    if (asking) await Promise.race([asking, pause(MISSED_WAIT_MS, undefined, { ref: false })]);
+    this.#looking ??= this.#look().finally(() => {
+      this.#looking = undefined;
+    });
+    await Promise.race([this.#looking, pause(MISSED_WAIT_MS, undefined, { ref: false })]);
+  }
+
+  /** Once a second at most, however many wait. */
+  async #look(): Promise<void> {
+    const dueInMs = this.#askedAtMs + HURRY_MS - this.#deps.nowMs();
+    if (dueInMs > 0) await pause(dueInMs, undefined, { ref: false });
+    await this.refresh();
   }
 
   /** Asks now; again where a question was under way already: its answer may be older than the reason for this one. */

@@ -6,8 +6,8 @@
  *       └───────────┴───────────┴──► stopping ──► stopped
  *
  * The server outlives a parent that is killed; the next start adopts it. One that ends without having stopped it (a
- * second Ctrl-C) ends it on its way out. While we run, one session holds an advisory
- * lock: it tells another process that the folder is taken, and tells us at once when the server dies.
+ * second Ctrl-C) ends it on its way out. While we run, one session holds an advisory lock: it tells another process
+ * that the folder is taken, and tells us at once when the server dies.
  */
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
