@@ -1,0 +1,60 @@
+/** What a handler of the raw listener (`raw-listener.ts`) sees of a request, and how it answers. */
+import type { Refusal } from "./problem.ts";
+
+export interface RawRequest {
+  /** As sent; only tokens of RFC 9110 §5.6.2 come through. */
+  readonly method: string;
+  /** Origin form as sent, at most 8 KiB: path and query. An absolute form was brought to this. */
+  readonly target: string;
+  /** Up to the first `?`, not decoded. */
+  readonly path: string;
+  /** After the first `?`, without it; empty when there is none. */
+  readonly query: string;
+  readonly remoteAddress: string;
+  /** `encrypted` when the connection is TLS. */
+  readonly encrypted: boolean;
+  /** Value of a header field by its lower-case name; repeated ones joined by `, ` (RFC 9110 §5.3). */
+  header(name: string): string | undefined;
+  /** A valid `X-Request-Id` of the client, else one made on first use. */
+  readonly requestId: string;
+  /** Aborts when the client has gone or the listener cuts it; made on first use. */
+  readonly signal: AbortSignal;
+}
+
+/** A body that is written in pieces. Nothing is kept but what the socket has not taken yet. */
+export interface BodyWriter {
+  /** Resolves when the socket wants more; rejects when the client has gone. The bytes may be reused once it resolves. */
+  write(bytes: Uint8Array): Promise<void>;
+  /** The body is whole. Throws when fewer bytes than announced were written. */
+  end(): Promise<void>;
+  /** The body can't be finished: resets the connection, so that no short answer looks whole. */
+  abort(): void;
+}
+
+/** Header lines as text, each ended by CRLF: `Content-Type: video/mp2t\r\nCache-Control: …\r\n`. Made once, sent often. */
+export type HeaderLines = string;
+
+export interface RawExchange extends RawRequest {
+  /**
+   * The whole answer to GET and HEAD: adds Content-Length, answers one Range (206, 416), If-None-Match and
+   * If-Modified-Since (304) and If-Range from the ETag and Last-Modified among `headers` when the status is 200.
+   * `release` is called exactly once, when the socket holds no reference to `body` any more (also when the client left).
+   */
+  send(status: number, headers: HeaderLines, body: Uint8Array, release?: () => void): void;
+  /** Begins an answer that is written in pieces; null: the length is not known (chunked). HEAD gets the head alone: the
+   * writer then takes and forgets what is written. */
+  begin(status: number, headers: HeaderLines, lengthBytes: number | null): BodyWriter;
+  /** Bytes that are head and body already (a prepared answer); GET only, made by `prepare` of the listener's module. */
+  sendPrepared(prepared: PreparedAnswer): void;
+  /** Answers with a problem document (RFC 9457) of the catalogue; further header lines may be given. */
+  problem(refusal: Refusal, headers?: HeaderLines): void;
+}
+
+/** An answer kept ready for a hot address: head without Date and Connection, and its body. */
+export interface PreparedAnswer {
+  readonly status: number;
+  readonly headers: HeaderLines;
+  readonly body: Uint8Array;
+}
+
+export type RawHandler = (exchange: RawExchange) => void | Promise<void>;
