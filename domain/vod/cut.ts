@@ -1,0 +1,180 @@
+import type { Movie, Track } from "../mp4/movie.ts";
+import type { CutMovie, SegmentPlan, TrackCuts } from "./plan.ts";
+
+/** Two key frames that are nearer than this are at one place: no frame rate comes near it, rounding of ticks does not. */
+const SAME_PLACE_SECONDS = 0.004;
+const LEADING_MAX = 32; // pictures between a key frame and the last one that is shown before it
+
+const keyCountOf = ({ table }: Track): number => table.syncSamples?.length ?? table.sampleCount;
+const keyAt = ({ table }: Track, index: number): number => table.syncSamples?.[index] ?? index;
+
+/** Presentation time of a sample in seconds. */
+export const presentedAt = (track: Track, sample: number): number =>
+  (track.table.ptsOf(sample) + track.shift) / track.timescale;
+
+/** Of the first key frame from `from` on that is shown at or after a time: its index among the key frames. */
+const keyFrom = (track: Track, seconds: number, from: number): number => {
+  let low = from;
+  let high = keyCountOf(track);
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (presentedAt(track, keyAt(track, middle)) < seconds) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+};
+
+/** When a segment that begins with this sample is first shown: pictures of an open GOP precede its key frame. */
+const shownFrom = (track: Track, sample: number): number => {
+  const key = presentedAt(track, sample);
+  let earliest = key;
+  const end = Math.min(sample + 1 + LEADING_MAX, track.table.sampleCount);
+  for (let next = sample + 1; next < end; next += 1) {
+    const at = presentedAt(track, next);
+    if (at >= key) break;
+    earliest = Math.min(earliest, at);
+  }
+  return earliest;
+};
+
+const startOf = (track: Track): number => shownFrom(track, 0);
+const endOf = ({ table, shift, timescale }: Track): number => (table.endDts + shift) / timescale;
+
+/** End of what is shown: reordered pictures end after the decode time does. */
+const shownUntil = (track: Track): number => {
+  const { table, timescale } = track;
+  const last = table.sampleCount - 1;
+  let until = endOf(track);
+  for (let sample = last; sample >= 0 && sample > last - LEADING_MAX; sample -= 1) {
+    const durationTicks = table.dtsOf(sample + 1) - table.dtsOf(sample);
+    until = Math.max(until, presentedAt(track, sample) + durationTicks / timescale);
+  }
+  return until;
+};
+
+const servedTracks = ({ video, audio }: Movie): readonly Track[] => [...video.slice(0, 1), ...audio];
+
+/** Samples of the track that decides where segments begin, and when those are shown. */
+interface Boundaries {
+  readonly firsts: readonly number[];
+  readonly starts: readonly number[];
+}
+
+/**
+ * Key frames on the grid: the first one at or after each multiple of the segment's duration, counted from the first
+ * key frame. Never "the last cut plus a duration", which drifts where that is no multiple of the GOP.
+ */
+const onGrid = (track: Track, segmentSeconds: number, isAllowed: (seconds: number) => boolean): Boundaries => {
+  const firsts = [0];
+  const starts = [startOf(track)];
+  const zero = presentedAt(track, keyAt(track, 0));
+  const keyCount = keyCountOf(track);
+  for (let grid = 1, from = 1; from < keyCount; ) {
+    const index = keyFrom(track, zero + grid * segmentSeconds - SAME_PLACE_SECONDS, from);
+    if (index >= keyCount) break;
+    const sample = keyAt(track, index);
+    const seconds = presentedAt(track, sample);
+    from = index + 1;
+    if (!isAllowed(seconds)) continue;
+    firsts.push(sample);
+    starts.push(shownFrom(track, sample));
+    grid = Math.floor((seconds - zero + SAME_PLACE_SECONDS) / segmentSeconds) + 1;
+  }
+  return { firsts, starts };
+};
+
+/** Frames of a track that follows: one belongs to the segment in which it starts; none is lost before or after all. */
+const followed = (track: Track, plan: SegmentPlan): TrackCuts => {
+  const { table, timescale, shift } = track;
+  const firsts = new Uint32Array(plan.count + 1);
+  for (let segment = 1; segment < plan.count; segment += 1) {
+    const ticks = Math.ceil((plan.starts[segment] ?? 0) * timescale - shift - SAME_TICK);
+    firsts[segment] = table.sampleAt(ticks);
+  }
+  firsts[plan.count] = table.sampleCount;
+  return { track, firsts };
+};
+const SAME_TICK = 0.01; // rounding of seconds, far below one tick of any track
+
+const planOf = (movie: Movie, { starts }: Boundaries): SegmentPlan => {
+  const tracks = servedTracks(movie);
+  const times = Float64Array.from([...starts, Math.max(...tracks.map(shownUntil))]);
+  times[0] = Math.min(...tracks.map(startOf));
+  return { count: starts.length, starts: times };
+};
+
+const cutAt = (movie: Movie, leader: Track, boundaries: Boundaries): CutMovie => {
+  const plan = planOf(movie, boundaries);
+  const [video] = movie.video;
+  const led: TrackCuts = {
+    track: leader,
+    firsts: Uint32Array.from([...boundaries.firsts, leader.table.sampleCount]),
+  };
+  const cutsOf = (track: Track): TrackCuts => (track === leader ? led : followed(track, plan));
+  return { movie, plan, video: video ? cutsOf(video) : null, audio: movie.audio.map(cutsOf) };
+};
+
+const leaderOf = ({ video, audio }: Movie): Track | undefined =>
+  video.find(({ table }) => table.sampleCount > 0) ?? audio.find(({ table }) => table.sampleCount > 0);
+
+/** Tracks without a sample say nothing of time and have nothing to serve. */
+const withoutEmpty = (movie: Movie): Movie => ({
+  ...movie,
+  video: movie.video.filter(({ table }) => table.sampleCount > 0),
+  audio: movie.audio.filter(({ table }) => table.sampleCount > 0),
+});
+
+/** Cuts a file by itself; null when no track of it has a sample. */
+export const cutMovie = (given: Movie, segmentSeconds: number): CutMovie | null => {
+  const movie = withoutEmpty(given);
+  const leader = leaderOf(movie);
+  return leader
+    ? cutAt(
+        movie,
+        leader,
+        onGrid(leader, segmentSeconds, () => true),
+      )
+    : null;
+};
+
+/** Whether two files are cut at the same places, so that a player may switch between them at any segment. */
+export const areAligned = (a: SegmentPlan, b: SegmentPlan): boolean => {
+  if (a.count !== b.count) return false;
+  for (let segment = 1; segment < a.count; segment += 1) {
+    if (Math.abs((a.starts[segment] ?? 0) - (b.starts[segment] ?? 0)) > SAME_PLACE_SECONDS) return false;
+  }
+  return true;
+};
+
+const hasKeyAt = (track: Track, seconds: number): boolean => {
+  const index = keyFrom(track, seconds - SAME_PLACE_SECONDS, 0);
+  return index < keyCountOf(track) && Math.abs(presentedAt(track, keyAt(track, index)) - seconds) <= SAME_PLACE_SECONDS;
+};
+
+/**
+ * Cuts files of one set at places that all of their videos have a key frame at. Files without video follow the plan of
+ * the first that has one.
+ */
+export const cutTogether = (given: readonly Movie[], segmentSeconds: number): readonly CutMovie[] => {
+  const movies = given.map(withoutEmpty);
+  const videos = movies.flatMap(({ video }) => video.slice(0, 1));
+  const [first] = videos;
+  if (!first) return movies.flatMap((movie) => cutMovie(movie, segmentSeconds) ?? []);
+  const inAll = (seconds: number): boolean => videos.every((track) => hasKeyAt(track, seconds));
+  const common = onGrid(first, segmentSeconds, inAll);
+  return movies.map((movie) => {
+    const [video] = movie.video;
+    const places = common.firsts.map((sample) => presentedAt(first, sample));
+    if (!video) return followAll(movie, common.starts);
+    const firsts = places.map((seconds, index) =>
+      index === 0 ? 0 : keyAt(video, keyFrom(video, seconds - SAME_PLACE_SECONDS, 0)),
+    );
+    const starts = firsts.map((sample) => shownFrom(video, sample));
+    return cutAt(movie, video, { firsts, starts });
+  });
+};
+
+const followAll = (movie: Movie, starts: readonly number[]): CutMovie => {
+  const plan = planOf(movie, { firsts: [], starts });
+  return { movie, plan, video: null, audio: movie.audio.map((track) => followed(track, plan)) };
+};
