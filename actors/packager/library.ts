@@ -1,0 +1,221 @@
+/**
+ * The files that are being served: each opened once, its index kept in memory, all of them together bounded in bytes.
+ *
+ * A title is one version of a file. Whoever works with it holds it; one that was replaced or fell out of the bound is
+ * closed when the last holder lets go, so what was begun is finished from the same bytes.
+ */
+import { createHash } from "node:crypto";
+import { LRUCache } from "lru-cache";
+import { codeOf, fail } from "../../contracts/errors.ts";
+import type { Movie, RangeReader } from "../../domain/mp4/movie.ts";
+import { MovieError } from "../../domain/mp4/movie.ts";
+import { openMovie } from "../../domain/mp4/open-movie.ts";
+import { cutMovie } from "../../domain/vod/cut.ts";
+import { describe } from "../../domain/vod/describe.ts";
+import type { CutMovie } from "../../domain/vod/plan.ts";
+import type { Rendition } from "../../domain/vod/rendition.ts";
+import type { Clock } from "../../lib/clock.ts";
+import type { ContentSource, SourceObject, SourceStat } from "../../lib/source/port.ts";
+
+const VERSION_DIGITS = 8;
+const TITLE_BYTES = 4096; // what a title holds besides its index
+const OPENINGS_MAX = 64; // files that are being opened at a time; each may hold a moov of many MiB
+
+export interface LibraryOptions {
+  readonly source: ContentSource;
+  readonly clock: Clock;
+  readonly segmentSeconds: number;
+  /** Memory for the indexes of all files. */
+  readonly indexBytesMax: number;
+  /** For so long a file counts as unchanged once it was looked at. */
+  readonly recheckMs: number;
+  /** Goes into versions: what changes segments without the file changing. */
+  readonly epoch: string;
+}
+
+/** A file's cuts, and what manifests say of it when it is cut so. */
+export interface Served {
+  readonly cut: CutMovie;
+  readonly rendition: Rendition;
+}
+
+/** One version of a file, as it is served. */
+export class Title {
+  readonly path: string;
+  /** Short text for `?v=`: of the file's version and the settings that its segments depend on. */
+  readonly version: string;
+  readonly object: SourceObject;
+  readonly movie: Movie;
+  readonly cut: CutMovie;
+  /** Its cuts in sets whose files' key frames differ, by the versions of all files of the set. */
+  readonly cutsInSets = new Map<string, Served>();
+  checkedAtMs: number;
+  #rendition: Rendition | undefined;
+  #holders = 0;
+  #dropped = false;
+
+  constructor(parts: Pick<Title, "path" | "version" | "object" | "movie" | "cut" | "checkedAtMs">) {
+    this.path = parts.path;
+    this.version = parts.version;
+    this.object = parts.object;
+    this.movie = parts.movie;
+    this.cut = parts.cut;
+    this.checkedAtMs = parts.checkedAtMs;
+  }
+
+  get stat(): SourceStat {
+    return this.object.stat;
+  }
+
+  /** What manifests say of it; a pass over its sizes, made once. */
+  get rendition(): Rendition {
+    this.#rendition ??= describe(this.cut, { uri: "", version: this.version });
+    return this.#rendition;
+  }
+
+  get heapBytes(): number {
+    return this.movie.heapBytes + TITLE_BYTES;
+  }
+
+  /** Not to be closed until it is let go. */
+  hold(): void {
+    this.#holders += 1;
+  }
+
+  letGo(): void {
+    this.#holders -= 1;
+    this.#closeWhenFree();
+  }
+
+  /** No longer in the library. */
+  drop(): void {
+    this.#dropped = true;
+    this.#closeWhenFree();
+  }
+
+  #closeWhenFree(): void {
+    if (!this.#dropped || this.#holders > 0) return;
+    this.object.close().catch(() => {}); // read-only: nothing is lost with it
+  }
+}
+
+const readerOf = (object: SourceObject): RangeReader => ({
+  sizeBytes: object.stat.sizeBytes,
+  read: async (offset, lengthBytes) => {
+    const bytes = Buffer.allocUnsafeSlow(lengthBytes);
+    await object.readRange(offset, bytes);
+    return bytes;
+  },
+});
+
+/** Until those who wait for it have had their turn to hold it themselves. */
+const heldForNow = (title: Title): Title => {
+  title.hold();
+  setImmediate(() => title.letGo());
+  return title;
+};
+
+export class Library {
+  readonly #options: LibraryOptions;
+  readonly #titles: LRUCache<string, Title>;
+  readonly #opening = new Map<string, Promise<Title>>();
+
+  constructor(options: LibraryOptions) {
+    this.#options = options;
+    this.#titles = new LRUCache({
+      maxSize: options.indexBytesMax,
+      sizeCalculation: (title) => title.heapBytes,
+      dispose: (title) => title.drop(),
+    });
+  }
+
+  get titleCount(): number {
+    return this.#titles.size;
+  }
+
+  get indexBytes(): number {
+    return this.#titles.calculatedSize;
+  }
+
+  /** The title when it is known and was looked at lately: no wait, no look at the source. */
+  recent(path: string): Title | undefined {
+    const title = this.#titles.get(path);
+    if (!title || this.#options.clock.nowMs() - title.checkedAtMs > this.#options.recheckMs) return undefined;
+    return title;
+  }
+
+  /** The present version of a file, held: the caller lets it go. One reading of its index however many ask. */
+  async open(path: string): Promise<Title> {
+    const recent = this.recent(path);
+    if (recent) {
+      recent.hold();
+      return recent;
+    }
+    let opening = this.#opening.get(path);
+    if (!opening) {
+      if (this.#opening.size >= OPENINGS_MAX) fail("PACKAGER_BUSY");
+      opening = this.#present(path)
+        .then(heldForNow)
+        .finally(() => this.#opening.delete(path));
+      this.#opening.set(path, opening);
+    }
+    const title = await opening;
+    title.hold();
+    return title;
+  }
+
+  /** Forgets files, by their path or what it starts with; gives how many. */
+  forget(isMeant: (path: string) => boolean): number {
+    const paths = [...this.#titles.keys()].filter(isMeant);
+    for (const path of paths) this.#titles.delete(path);
+    return paths.length;
+  }
+
+  close(): void {
+    this.#titles.clear();
+  }
+
+  async #present(path: string): Promise<Title> {
+    const known = this.#titles.get(path);
+    const { source, clock } = this.#options;
+    if (known) {
+      const stat = await source.stat(path).catch((error: unknown) => this.#lost(path, error));
+      if (this.#versionOf(stat) === known.version) {
+        known.checkedAtMs = clock.nowMs();
+        return known;
+      }
+    }
+    const title = await this.#read(path);
+    // Dropping the older version is the cache's dispose; one that is too large for it is served all the same.
+    this.#titles.set(path, title);
+    if (this.#titles.peek(path) !== title) setImmediate(() => title.drop());
+    return title;
+  }
+
+  /** A file that is gone must not be served from memory; one whose source fails may be, while viewers hold it. */
+  #lost(path: string, error: unknown): never {
+    if (codeOf(error) === "SOURCE_NOT_FOUND" || codeOf(error) === "SOURCE_DENIED") this.#titles.delete(path);
+    throw error;
+  }
+
+  #versionOf(stat: SourceStat): string {
+    const hash = createHash("sha256").update(`${stat.version}\n${this.#options.epoch}`);
+    return hash.digest("hex").slice(0, VERSION_DIGITS);
+  }
+
+  async #read(path: string): Promise<Title> {
+    const { source, clock, segmentSeconds } = this.#options;
+    const object = await source.open(path);
+    try {
+      const movie = await openMovie(readerOf(object));
+      const cut = cutMovie(movie, segmentSeconds) ?? fail("MEDIA_UNSUPPORTED", { path, reason: "it has no samples" });
+      const version = this.#versionOf(object.stat);
+      return new Title({ path, version, object, movie, cut, checkedAtMs: clock.nowMs() });
+    } catch (error) {
+      await object.close().catch(() => {});
+      if (!(error instanceof MovieError)) throw error;
+      const code = error.problem === "damaged" ? "MEDIA_DAMAGED" : "MEDIA_UNSUPPORTED";
+      return fail(code, { path, reason: error.message });
+    }
+  }
+}
