@@ -37,6 +37,22 @@ export const ERRORS = {
   PATH_REFUSED: { status: 400, fault: "client", retry: false, message: "The path is refused: {reason}." },
   TARGET_TOO_LONG: { status: 414, fault: "client", retry: false, message: "The address is longer than {limit}." },
   METHOD_NOT_ALLOWED: { status: 405, fault: "client", retry: false, message: "This address does not take {method}." },
+  METHOD_UNKNOWN: { status: 501, fault: "client", retry: false, message: "No address takes {method}." },
+  REQUEST_MALFORMED: { status: 400, fault: "client", retry: false, message: "The request is no HTTP/1.1: {reason}." },
+  HTTP_VERSION_UNSUPPORTED: {
+    status: 505,
+    fault: "client",
+    retry: false,
+    message: "Only HTTP/1.1 and 1.0 are spoken.",
+  },
+  HEAD_TOO_LARGE: { status: 431, fault: "client", retry: false, message: "The request's head is over {limit}." },
+  HEAD_LATE: {
+    status: 408,
+    fault: "client",
+    retry: true,
+    message: "The request's head did not arrive within {seconds} s.",
+  },
+  CONNECTIONS_FULL: { status: 503, fault: "server", retry: true, message: "Too many connections are open." },
   CHANNEL_NOT_FOUND: { status: 404, fault: "client", retry: false, message: "There is no channel {channelId}." },
   ORIGIN_NOT_FOUND: {
     status: 404,
