@@ -18,13 +18,19 @@ export interface SourceStat {
 }
 
 export interface ReadOptions {
+  /** Ends the wait with the signal's reason as it is; what was taken for it (a connection, a file) is free again. */
   readonly signal?: AbortSignal;
 }
 
 /** An opened object: all its bytes are of one version, or reading fails with SOURCE_CHANGED. */
 export interface SourceObject {
   readonly stat: SourceStat;
-  /** Fills the whole of `target` with the bytes from `offset` on; SOURCE_TRUNCATED when there are fewer. */
+  /** Its ranges can't be had: `readRange` rejects, `fetchTo` is the way. So are all objects of a source without `ranges`. */
+  readonly wholeOnly?: true;
+  /**
+   * Fills the whole of `target` with the bytes from `offset` on; SOURCE_TRUNCATED when there are fewer. Once it has
+   * settled, well or not, nothing is written to `target` any more.
+   */
   readRange(offset: number, target: Uint8Array, options?: ReadOptions): Promise<void>;
   close(): Promise<void>;
 }
@@ -51,7 +57,10 @@ export interface ContentSource {
   readonly capabilities: SourceCapabilities;
   stat(path: string, options?: ReadOptions): Promise<SourceStat>;
   open(path: string, options?: ReadOptions): Promise<SourceObject>;
-  /** Entries of a folder, in name order; SOURCE_NOT_FOUND when there is none; a source without `list` rejects. */
+  /**
+   * Entries of a folder by the UTF-8 bytes of their names, a folder as if its name ended in `/` (the order of S3);
+   * SOURCE_NOT_FOUND when there is none; a source without `list` rejects.
+   */
   list(path: string, options?: ReadOptions): AsyncIterable<SourceEntry>;
   /** Copies the whole object into a local file that does not exist yet; gives the stat of what was copied. */
   fetchTo(path: string, file: string, options?: ReadOptions): Promise<SourceStat>;

@@ -1,0 +1,28 @@
+/** How what goes wrong in a protocol becomes an error of the catalogue. */
+import { codeOf, type ErrorCode, Fault } from "../../contracts/errors.ts";
+import type { Log } from "../log/log.ts";
+
+export interface Attempt {
+  readonly kind: string;
+  readonly path: string;
+  readonly log: Log;
+  readonly signal: AbortSignal | undefined;
+}
+
+export const reasonOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+/**
+ * What a caller sees of an error. The reason of the caller's own abort goes back as it is; `known` gives the code of an
+ * error that the protocol explains; all else is SOURCE_FAILED. The log has the reason, the caller never: it may name hosts.
+ */
+export const asFault = (
+  error: unknown,
+  { kind, path, log, signal }: Attempt,
+  known: (error: unknown) => ErrorCode | undefined,
+): unknown => {
+  if (signal?.aborted) return signal.reason;
+  if (codeOf(error) !== undefined) return error;
+  const code = known(error) ?? "SOURCE_FAILED";
+  if (code !== "SOURCE_NOT_FOUND") log.warn({ path, reason: reasonOf(error) }, `${kind} source: ${code}`);
+  return new Fault(code, { path });
+};
