@@ -22,5 +22,5 @@ ENV NODE_ENV=production HOST=0.0.0.0 DATA_DIR=/data LOG_FORMAT=json
 USER node
 # One per container, never shared: a node's name and what its streamers remember lie in it.
 VOLUME /data
-EXPOSE 8080 8081 8082
+EXPOSE 8080 8081 8082 5000
 CMD ["node", "start.mjs"]

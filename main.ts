@@ -198,6 +198,7 @@ interface Endpoints {
   gateway: string | null;
   edge: string | null;
   streamers: readonly string[];
+  packager: string | null;
   health: string | null;
 }
 
@@ -217,6 +218,21 @@ const openStreamers = async (self: Process, endpoints: Endpoints) => {
   self.onStop("streamers", () => streamers.stop());
   endpoints.streamers = streamers.ports.map((port) => baseUrlOf(config.host, port));
   return streamers;
+};
+
+const openPackager = async (self: Process, endpoints: Endpoints): Promise<void> => {
+  const { config, broker, log, ready } = self;
+  if (config.packager === null) return;
+  const { startPackager } = await import("./actors/packager/packager.service.ts");
+  const packager = await startPackager({
+    config: { ...config, packager: config.packager },
+    broker,
+    log,
+    clock: systemClock,
+    ready,
+  });
+  self.onStop("packager", () => packager.stop());
+  endpoints.packager = baseUrlOf(config.host, packager.port);
 };
 
 /** Needs a broker that runs: it asks for its snapshot at once. */
@@ -280,7 +296,8 @@ const joinBus = async ({ broker, log, config }: Process, joined: () => void): Pr
 const start = async (self: Process): Promise<void> => {
   const { config, broker } = self;
   claimDataDir(config.dataDir);
-  const endpoints: Endpoints = { gateway: null, edge: null, streamers: [], health: null };
+  for (const warning of config.warnings) self.log.warn(warning);
+  const endpoints: Endpoints = { gateway: null, edge: null, streamers: [], packager: null, health: null };
   const db = self.has("control") ? await openStore(self) : undefined;
   self.onStop("broker", () => broker.stop());
   addBusChecks(self);
@@ -289,6 +306,7 @@ const start = async (self: Process): Promise<void> => {
   const edgePublicUrl = config.edgePublicUrl ?? baseUrlOf(config.host, edgePort);
   const control = db && (await openControl(self, db, edgePublicUrl));
   const streamers = await openStreamers(self, endpoints);
+  await openPackager(self, endpoints);
   await openFront(self, endpoints, edgePublicUrl);
   // After all services are there, so that one announcement carries them.
   await joinBus(self, () => streamers?.join());
@@ -306,6 +324,7 @@ const start = async (self: Process): Promise<void> => {
     gatewayUrl: endpoints.gateway && (config.publicUrl ?? endpoints.gateway),
     edgeUrl: endpoints.edge && edgePublicUrl,
     streamerUrls: endpoints.streamers,
+    packagerUrl: endpoints.packager && `${endpoints.packager}${config.packager?.urlPrefix}`,
     demoPath,
     madeKey: control?.madeKey ?? null,
     readyMs: performance.now(), // since this process began

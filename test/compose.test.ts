@@ -66,6 +66,7 @@ test("published ports are the ports that the program listens on", () => {
   const published = ours.flatMap(([name, { ports = [] }]) => ports.map((port) => [name, port]));
   assert.deepEqual(published, [
     ["gateway", `${VARIABLES.port.fallback}:${VARIABLES.port.fallback}`],
+    ["packager", `${VARIABLES.packagerPort.fallback}:${VARIABLES.packagerPort.fallback}`],
     ["edge", `${VARIABLES.edgePort.fallback}:${VARIABLES.edgePort.fallback}`],
   ]);
 });
@@ -93,14 +94,16 @@ test("what a service waits for is there and becomes healthy, and named volumes a
     }
     for (const volume of volumes) {
       const [source = "", target] = volume.split(":");
-      assert.ok(target === undefined || source in (compose.volumes ?? {}), `${name}: ${volume}`);
+      const isFolder = source.startsWith("./");
+      assert.ok(target === undefined || isFolder || source in (compose.volumes ?? {}), `${name}: ${volume}`);
     }
   }
 });
 
 test("no two containers share a data directory, and a stop leaves time to drain", () => {
   for (const [name, { volumes, stop_grace_period }] of ours) {
-    assert.deepEqual(volumes, ["/data"], `${name} has one volume per container`);
+    const own = volumes?.filter((volume) => !volume.endsWith(":ro"));
+    assert.deepEqual(own, ["/data"], `${name} has one volume per container`);
     assert.equal(stop_grace_period, "30s");
   }
   assert.match(textOf("Dockerfile"), /DATA_DIR=\/data/);
@@ -115,8 +118,32 @@ test("the image runs as an ordinary user, has setpriv, and starts the front door
     .find((line) => line.startsWith("EXPOSE "))
     ?.split(" ")
     .slice(1);
-  const { port, edgePort, streamerPort } = VARIABLES;
-  assert.deepEqual(exposed, [port.fallback, edgePort.fallback, streamerPort.fallback]);
+  const { port, edgePort, streamerPort, packagerPort } = VARIABLES;
+  assert.deepEqual(exposed, [port.fallback, edgePort.fallback, streamerPort.fallback, packagerPort.fallback]);
+});
+
+test("the packager reads the operator's folder, and is told at which port and where", () => {
+  for (const file of ["docker-compose.yml", "deploy/compose.packager.yml"]) {
+    const { packager } = read(file, { HOST_VIDEO_PATH: "/srv/films", APP_PORT: "8000" }).services;
+    assert.deepEqual(packager?.volumes, ["/data", "/srv/films:/mnt/data/videos:ro"], file);
+    assert.deepEqual(packager?.ports, ["8000:5000"], file);
+    assert.deepEqual(unknownVariables(environmentOf(packager!)), [], file);
+    const { packagerPort, packager: settings } = settingsOf(packager!);
+    assert.equal(packagerPort, 5000);
+    assert.deepEqual(settings?.source, { kind: "filesystem", root: "/mnt/data/videos" });
+    for (const { dir } of [settings!.inputCache, settings!.segmentCache]) assert.match(dir, /^\/data\//, file);
+  }
+});
+
+test("the packager alone is one container without a bus or a database", () => {
+  const { services } = read("deploy/compose.packager.yml");
+  assert.deepEqual(Object.keys(services), ["packager"]);
+  const { packager } = services;
+  const settings = settingsOf(packager!);
+  assert.deepEqual([settings.roles, settings.natsUrl, settings.databaseUrl], [["packager"], null, null]);
+  assert.equal(packager?.depends_on, undefined);
+  assert.equal(packager?.image, compose.services.packager?.image);
+  assert.deepEqual(packager?.healthcheck?.test, compose.services.packager?.healthcheck?.test);
 });
 
 test("the multicast variant gives one streamer the host's network, and asks for its address", () => {

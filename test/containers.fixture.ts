@@ -10,7 +10,8 @@ export const unknownVariables = (environment: Readonly<Record<string, string>>):
 
 /** The port of a process of one role that answers /livez and /readyz. */
 export const ownPort = (settings: Settings): number | null => {
-  const ports = { gateway: settings.port, edge: settings.edgePort, streamer: settings.streamerPort };
+  const { port: gateway, edgePort: edge, streamerPort: streamer, packagerPort: packager } = settings;
+  const ports = { gateway, edge, streamer, packager };
   return settings.roles[0] === "control" || !settings.roles[0] ? settings.healthPort : ports[settings.roles[0]];
 };
 

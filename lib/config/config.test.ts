@@ -18,11 +18,14 @@ const problemOf = (env: Record<string, string>): string => {
 
 test("an empty environment is one process with every role, two streamers and the demo", () => {
   const settings = readSettings({}, false);
-  assert.deepEqual(settings.roles, ["gateway", "control", "streamer", "edge"]);
+  assert.deepEqual(settings.roles, ["gateway", "control", "streamer", "packager", "edge"]);
   assert.equal(settings.allInOne, true);
   assert.equal(settings.streamers, 2);
   assert.equal(settings.demo, true);
-  assert.deepEqual([settings.port, settings.edgePort, settings.streamerPort], [8080, 8081, 8082]);
+  assert.deepEqual(
+    [settings.port, settings.edgePort, settings.streamerPort, settings.packagerPort],
+    [8080, 8081, 8082, 5000],
+  );
   assert.equal(settings.host, "127.0.0.1");
   assert.equal(settings.databaseUrl, null);
   assert.equal(settings.natsUrl, null);
@@ -117,7 +120,7 @@ test("two listeners of one process can't have the same port", () => {
   assert.match(problemOf({ EDGE_PORT: "8080" }), /^EDGE_PORT: port 8080 is also taken by PORT/);
   assert.match(problemOf({ HEALTH_PORT: "8083" }), /^HEALTH_PORT: port 8083 is also taken by STREAMER_PORT/);
   assert.match(problemOf({ STREAMER_PORT: "65535" }), /^STREAMER_PORT: leaves no ports/);
-  assert.equal(problemOf({ PORT: "0", EDGE_PORT: "0", STREAMER_PORT: "0", HEALTH_PORT: "0" }), "");
+  assert.equal(problemOf({ PORT: "0", EDGE_PORT: "0", STREAMER_PORT: "0", PACKAGER_PORT: "0", HEALTH_PORT: "0" }), "");
   assert.equal(problemOf({ ROLES: "edge", NATS_URL: "nats://bus", EDGE_PORT: "8080" }), "");
 });
 

@@ -3,29 +3,23 @@ import { randomBytes } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join, resolve } from "node:path";
+import { ConfigError } from "./config-error.ts";
 import { ensureDir } from "./ensure-dir.ts";
-import { BadValue, type Kind } from "./kinds.ts";
+import { BadValue } from "./kinds.ts";
+import { type PackagerConfig, packagerConfig } from "./packager-config.ts";
+import { PACKAGER_VARIABLES } from "./packager-variables.ts";
+import { type Env, Texts } from "./texts.ts";
+import type { ValuesOf } from "./variable.ts";
 import { CONTROL_ACTORS, type ControlActor, ROLES, type Role, VARIABLES } from "./variables.ts";
 
+export { ConfigError } from "./config-error.ts";
+export type { PackagerConfig } from "./packager-config.ts";
 export { type ControlActor, ROLES, type Role } from "./variables.ts";
 
 /** Exit status for a configuration that can't work (sysexits.h EX_USAGE). */
 export const EXIT_CONFIG = 64;
 
-/** Its message is the line to show, and starts with the variable's name. */
-export class ConfigError extends Error {
-  readonly variable: string;
-  constructor(variable: string, problem: string) {
-    super(`${variable}: ${problem}`);
-    this.name = "ConfigError";
-    this.variable = variable;
-  }
-}
-
-type Env = Readonly<Record<string, string | undefined>>;
-type Table = typeof VARIABLES;
-type Parsed<V> = V extends { kind: Kind<infer T>; fallback: infer F } ? (F extends null ? T | null : T) : never;
-type Values = { readonly [K in keyof Table]: Parsed<Table[K]> };
+type Values = ValuesOf<typeof VARIABLES>;
 
 /** What is decided once everything is known. Public URLs stay null where their port may be 0: see `baseUrlOf`. */
 interface Decided {
@@ -36,40 +30,44 @@ interface Decided {
   readonly streamers: number;
   readonly demo: boolean;
   readonly logFormat: "pretty" | "json";
-  /** Every role in this one process: no bus is needed. */
+  /** Every role that needs others is in this one process: no bus is needed. */
   readonly allInOne: boolean;
+  /** Null where the role packager is not. */
+  readonly packager: PackagerConfig | null;
+  /** What is set and has no effect; a sentence each. */
+  readonly warnings: readonly string[];
 }
 /** The whole configuration of one process; `dataDir` is absolute. */
-export type Config = Omit<Values, keyof Decided> & Decided;
+export type Config = Omit<Values, keyof Decided | Exclude<keyof typeof PACKAGER_VARIABLES, "packagerPort">> & Decided;
 /** Config without what would have to be written to disk. */
 export type Settings = Omit<Config, "nodeId"> & { readonly nodeId: string | null };
 
-const readVariable = (variable: (typeof VARIABLES)[keyof Table], env: Env): unknown => {
-  const text = env[variable.env]?.trim() || variable.fallback;
-  if (text === null) return null;
-  try {
-    return variable.kind.parse(text);
-  } catch (error) {
-    if (!(error instanceof BadValue)) throw error;
-    const shown = "secret" in variable ? "its value" : JSON.stringify(text.slice(0, 80));
-    throw new ConfigError(variable.env, `${shown} is not ${variable.kind.takes}.`);
-  }
+/** Without what `packager` holds in its own shape. */
+const coreOf = (values: Values): Omit<Values, Exclude<keyof typeof PACKAGER_VARIABLES, "packagerPort">> => {
+  const packagers = new Set<string>(Object.keys(PACKAGER_VARIABLES).filter((key) => key !== "packagerPort"));
+  const core = Object.entries(values).filter(([key]) => !packagers.has(key));
+  return Object.fromEntries(core) as ReturnType<typeof coreOf>; // as above
 };
 
 /** From the words of ROLES, which may name single actors of the role control. */
 const rolesOf = (words: Values["roles"]): Pick<Decided, "roles" | "controlActors" | "allInOne"> => {
   const controlActors = words.includes("control") ? CONTROL_ACTORS : CONTROL_ACTORS.filter((a) => words.includes(a));
   const roles = ROLES.filter((role) => words.includes(role) || (role === "control" && controlActors.length > 0));
-  const allInOne = roles.length === ROLES.length && controlActors.length === CONTROL_ACTORS.length;
-  return { roles, controlActors, allInOne };
+  return { roles, controlActors, allInOne: missingOf({ roles, controlActors }).length === 0 };
 };
 
-const checkBackends = (values: Values, { roles, controlActors }: Pick<Decided, "roles" | "controlActors">): void => {
-  const missing = [
-    ...ROLES.filter((role) => !roles.includes(role)),
-    ...CONTROL_ACTORS.filter((actor) => roles.includes("control") && !controlActors.includes(actor)),
-  ].join(", ");
-  if (missing === "") return;
+/** Asks nobody for anything and is asked for nothing that another role can't do without. */
+const STANDS_ALONE: readonly Role[] = ["packager"];
+
+const missingOf = ({ roles, controlActors }: Pick<Decided, "roles" | "controlActors">): string[] => [
+  ...ROLES.filter((role) => !roles.includes(role) && !STANDS_ALONE.includes(role)),
+  ...CONTROL_ACTORS.filter((actor) => roles.includes("control") && !controlActors.includes(actor)),
+];
+
+const checkBackends = (values: Values, decided: Pick<Decided, "roles" | "controlActors">): void => {
+  const { roles } = decided;
+  const missing = missingOf(decided).join(", ");
+  if (missing === "" || roles.every((role) => STANDS_ALONE.includes(role))) return;
   if (values.natsUrl === null) {
     throw new ConfigError("NATS_URL", `is needed: without ${missing} in ROLES this process must reach other nodes.`);
   }
@@ -94,26 +92,36 @@ const checkPorts = (values: Values, roles: readonly Role[], streamers: number): 
     if (last > 65_535) throw new ConfigError("STREAMER_PORT", `leaves no ports for ${streamers} streamers.`);
     for (let number = values.streamerPort; number <= last; number += 1) take("STREAMER_PORT", number);
   }
+  if (has("packager")) take("PACKAGER_PORT", values.packagerPort);
   if (values.healthPort !== null) take("HEALTH_PORT", values.healthPort);
 };
 
-/** Reads and checks the environment; touches nothing on disk. Throws ConfigError. */
+/**
+ * Reads and checks the environment, and the `config.ini` of a packager; writes nothing on disk. Throws ConfigError.
+ */
 export const readSettings = (env: Env, terminal = process.stdout.isTTY === true): Settings => {
-  const entries = Object.entries(VARIABLES).map(([key, variable]) => [key, readVariable(variable, env)]);
+  const decided = rolesOf(new Texts(env, { withIni: false }).read(VARIABLES.roles) ?? ROLES);
+  const { allInOne, roles } = decided;
+  const isPackager = roles.includes("packager");
+  const texts = new Texts(env, { withIni: isPackager });
+  const entries = Object.entries(VARIABLES).map(([key, variable]) => [key, texts.read<unknown>(variable)]);
   // The table gives each field its type; fromEntries can't see that.
   const values = Object.fromEntries(entries) as Values;
-  const decided = rolesOf(values.roles);
-  const { allInOne, roles } = decided;
   checkBackends(values, decided);
   const streamers = values.streamers ?? (allInOne ? 2 : 1);
   checkPorts(values, roles, streamers);
+  const dataDir = resolve(values.dataDir);
+  const debug = isPackager && values.packagerDebug && !texts.has(VARIABLES.logLevel);
   return {
-    ...values,
+    ...coreOf(values),
     ...decided,
-    dataDir: resolve(values.dataDir),
+    dataDir,
     streamers,
     demo: values.demo ?? allInOne,
+    logLevel: debug ? "debug" : values.logLevel,
     logFormat: values.logFormat ?? (terminal ? "pretty" : "json"),
+    packager: isPackager ? packagerConfig(values, { texts, dataDir }) : null,
+    warnings: isPackager ? texts.unknown() : [],
   };
 };
 

@@ -1,4 +1,6 @@
 /** What `npm start -- --help` prints: commands, roles and variables, straight from their table. */
+import { PACKAGER_VARIABLES } from "./packager-variables.ts";
+import type { Variable } from "./variable.ts";
 import { CONTROL_ACTORS, ROLE_DOCS, ROLES, VARIABLES } from "./variables.ts";
 
 const WIDTH = 100;
@@ -25,12 +27,28 @@ const rows = (entries: readonly (readonly [string, string])[]): string => {
     .join("\n");
 };
 
+const isPackagers = (variable: Variable<unknown>): boolean =>
+  Object.values<Variable<unknown>>(PACKAGER_VARIABLES).includes(variable);
+
+/** All variables: those of the packager, which are many and make sense only with it, apart. */
+export const variableGroups = (): {
+  readonly general: Variable<unknown>[];
+  readonly packager: Variable<unknown>[];
+} => ({
+  general: Object.values<Variable<unknown>>(VARIABLES).filter((variable) => !isPackagers(variable)),
+  packager: Object.values<Variable<unknown>>(PACKAGER_VARIABLES),
+});
+
+const variableRows = (variables: readonly Variable<unknown>[]): string =>
+  rows(variables.map((v) => [v.env, `${v.doc} Default: ${defaultOf(v)}.`] as const));
+
 /** The default of a variable in words. */
 export const defaultOf = (variable: { fallback: string | null; otherwise?: string }): string =>
   variable.fallback === "" ? "none" : (variable.fallback ?? variable.otherwise ?? "none");
 
 /** The whole help, no line longer than 100 columns. */
-export const helpText = (): string => `Castellan: live channels and their edge, in one process or many.
+export const helpText =
+  (): string => `Castellan: live channels, stored files on demand and their edge, in one process or many.
 
 Usage
 ${rows([
@@ -44,7 +62,10 @@ ${rows(ROLES.map((role) => [role, ROLE_DOCS[role]] as const))}
   An actor of control may also be a process of its own: ${CONTROL_ACTORS.join(", ")}.
 
 Variables (of the environment)
-${rows(Object.values(VARIABLES).map((v) => [v.env, `${v.doc} Default: ${defaultOf(v)}.`] as const))}
+${variableRows(variableGroups().general)}
+
+Variables of the packager (CASTERPAK_… also as section and option of a config.ini)
+${variableRows(variableGroups().packager)}
 
 More: docs/configuration.md
 `;

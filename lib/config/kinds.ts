@@ -128,3 +128,77 @@ export const wordList = <const W extends string>(...words: W[]): Kind<readonly W
     const known = words.filter((word) => wanted.includes(word));
     return wanted.every((entry) => words.some((word) => word === entry)) ? known : undefined;
   });
+
+/** A number with a unit of its own when it is written alone, or any unit of the table behind it. */
+const inUnit = (
+  takes: string,
+  alone: string,
+  units: Readonly<Record<string, number>>,
+  [min, max]: readonly [number, number],
+) =>
+  kind(takes, (text) => {
+    const [, digits, unit = alone] = /^(\d{1,12}(?:\.\d{1,3})?) ?([A-Za-z]+)?$/.exec(text) ?? [];
+    const factor = units[unit];
+    if (digits === undefined || factor === undefined) return undefined;
+    const value = Math.round(Number(digits) * factor);
+    return value >= min && value <= max ? value : undefined;
+  });
+
+const TIME_UNITS = { ...MS_PER_UNIT, d: 86_400_000 };
+
+/** A length of time in ms, written in seconds unless it says its unit: `300`, `500ms`, `5m`. */
+export const seconds = (minMs: number, maxMs: number): Kind<number> =>
+  inUnit(
+    `a number of seconds from ${minMs / 1000} to ${maxMs / 1000}, or a time with its unit such as 500ms or 5m`,
+    "s",
+    TIME_UNITS,
+    [minMs, maxMs],
+  );
+
+const MINUTES_MAX = 5_256_000; // ten years
+
+/** A length of time in ms, written in minutes unless it says its unit: `4320`, `72h`. */
+export const minutes: Kind<number> = inUnit(
+  `a number of minutes from 1 to ${MINUTES_MAX}, or a time with its unit such as 12h or 3d`,
+  "m",
+  TIME_UNITS,
+  [60_000, MINUTES_MAX * 60_000],
+);
+
+const MEGABYTE = 2 ** 20; // as CasterPak counts them
+const MEGABYTES_MAX = 2 ** 30;
+
+/** A size in bytes, written in MB (of 2^20 bytes) unless it says its unit: `8192`, `8GiB`. */
+export const megabytes: Kind<number> = inUnit(
+  "a number of MB from 1 on, or a size with its unit such as 512MiB or 8GiB",
+  "MiB",
+  BYTE_UNITS,
+  [MEGABYTE, MEGABYTES_MAX * MEGABYTE],
+);
+
+/** Hexadecimal digits for so many bytes, in lower case. */
+export const hex = (byteCount: number): Kind<string> =>
+  kind(`${byteCount * 2} hexadecimal digits`, (value) => {
+    const digits = value.replace(/^0x/i, "").toLowerCase();
+    return digits.length === byteCount * 2 && /^[0-9a-f]+$/.test(digits) ? digits : undefined;
+  });
+
+/** Paths with `*` for anything, with commas between them; each starts with a slash: `/protected/*`. */
+export const pathPatterns: Kind<readonly string[]> = kind(
+  "a list of paths with commas between and * for anything, such as /protected/*,/sports/*.mp4",
+  (value) => {
+    const patterns = value
+      .split(",")
+      .map((pattern) => pattern.trim())
+      .filter((pattern) => pattern !== "")
+      .map((pattern) => (pattern.startsWith("/") ? pattern : `/${pattern}`));
+    return patterns.length > 0 && !value.includes("\0") ? patterns : undefined;
+  },
+);
+
+/** A part of a URL's path: starts and ends with a slash. */
+export const urlPrefix: Kind<string> = kind("a path such as /i/ out of letters, digits, . _ ~ - and /", (value) => {
+  const parts = value.split("/").filter((part) => part !== "");
+  const fits = parts.length > 0 && parts.every((part) => /^[A-Za-z0-9._~-]{1,100}$/.test(part) && !/^\.+$/.test(part));
+  return fits ? `/${parts.join("/")}/` : undefined;
+});

@@ -1,29 +1,16 @@
 /** Every variable that Castellan reads: help, docs/configuration.md, the doctor and the typed config come from here. */
-import {
-  baseUrl,
-  bytes,
-  cidrList,
-  duration,
-  flag,
-  integer,
-  type Kind,
-  oneOf,
-  path,
-  port,
-  text,
-  url,
-  wordList,
-} from "./kinds.ts";
+import { baseUrl, bytes, cidrList, duration, flag, integer, oneOf, path, port, text, url, wordList } from "./kinds.ts";
+import { PACKAGER_VARIABLES } from "./packager-variables.ts";
+import { fixed, open, ROLES, type Role } from "./variable.ts";
 
-/** What a process can be; `all` in ROLES means each of them. */
-export const ROLES = ["gateway", "control", "streamer", "edge"] as const;
-export type Role = (typeof ROLES)[number];
+export { ROLES, type Role } from "./variable.ts";
 
 /** What each role is for, in one sentence. */
 export const ROLE_DOCS: Readonly<Record<Role, string>> = {
   gateway: "The REST API, its reference and the watch page.",
   control: "Channels, their supervisors, tenants and the edges' snapshots; the only role that uses the database.",
   streamer: "Takes sources in with ffmpeg and serves live HLS and DASH.",
+  packager: "Makes HLS and DASH out of stored MP4 files on demand; runs alone too, without any other server.",
   edge: "A pull-through cache in front of the streamers; viewers talk to it.",
 };
 
@@ -31,47 +18,12 @@ export const ROLE_DOCS: Readonly<Record<Role, string>> = {
 export const CONTROL_ACTORS = ["tenant", "channel", "channel-supervisor", "fleet"] as const;
 export type ControlActor = (typeof CONTROL_ACTORS)[number];
 
-interface Variable<T> {
-  readonly env: string;
-  readonly kind: Kind<T>;
-  /** Text that stands for an unset variable; null: see `otherwise`. */
-  readonly fallback: string | null;
-  /** What happens without it, where that is not a fixed text. */
-  readonly otherwise?: string;
-  readonly doc: string;
-  /** Roles that look at it. */
-  readonly roles: readonly Role[] | "all";
-  /** Never shown. */
-  readonly secret?: true;
-}
-
-type Rest<T> = Omit<Variable<T>, "env" | "kind" | "fallback">;
-interface Fixed<T> extends Variable<T> {
-  readonly fallback: string;
-}
-interface Open<T> extends Variable<T> {
-  readonly fallback: null;
-}
-
-const fixed = <T>(env: string, kind: Kind<T>, fallback: string, rest: Rest<T>): Fixed<T> => ({
-  env,
-  kind,
-  fallback,
-  ...rest,
-});
-const open = <T>(env: string, kind: Kind<T>, rest: Rest<T> & { otherwise: string }): Open<T> => ({
-  env,
-  kind,
-  fallback: null,
-  ...rest,
-});
-
 const MiB = 2 ** 20;
 
 /** The variables, under the names of the config's fields, in the order in which they are listed. */
 export const VARIABLES = {
   roles: fixed("ROLES", wordList(...ROLES, ...CONTROL_ACTORS), "all", {
-    doc: "What this process does: roles, or single actors of control. Less than all of it needs NATS_URL.",
+    doc: "What this process does: roles, or single actors of control. Less than all of it needs NATS_URL, but for packager alone.",
     roles: "all",
   }),
   host: fixed("HOST", text("a host name or an address", /^[A-Za-z0-9._:-]{1,255}$/), "127.0.0.1", {
@@ -190,5 +142,6 @@ export const VARIABLES = {
     doc: "Logs for eyes or one JSON object a line.",
     roles: "all",
   }),
+  ...PACKAGER_VARIABLES,
 } as const;
 export type VariableKey = keyof typeof VARIABLES;

@@ -4,6 +4,8 @@ export interface WelcomeFacts {
   readonly gatewayUrl: string | null;
   readonly edgeUrl: string | null;
   readonly streamerUrls: readonly string[];
+  /** What the addresses of stored files begin with; null without a packager. */
+  readonly packagerUrl: string | null;
   /** Path of the demo channel's page; null without one. */
   readonly demoPath: string | null;
   /** The admin key, only when this start made it. */
@@ -24,6 +26,7 @@ export const welcome = (facts: WelcomeFacts): string => {
   }
   if (edgeUrl !== null) lines.push(line("Edge", edgeUrl));
   if (facts.streamerUrls.length > 0) lines.push(line("Streamers", facts.streamerUrls.join(", ")));
+  if (facts.packagerUrl !== null) lines.push(line("Packager", facts.packagerUrl));
   if (madeKey !== null) lines.push(line("Admin key", `${madeKey}   (shown this once: keep it)`));
   lines.push(line("Data", facts.dataDir));
   if (/^(127\.|localhost$|::1$)/.test(facts.host)) {

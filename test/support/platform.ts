@@ -15,6 +15,7 @@ export interface Endpoints {
   readonly gateway: string | null;
   readonly edge: string | null;
   readonly streamers: readonly string[];
+  readonly packager: string | null;
   readonly health: string | null;
 }
 
@@ -46,6 +47,7 @@ const baseEnv = (dataDir: string): Record<string, string> => ({
   PORT: "0",
   EDGE_PORT: "0",
   STREAMER_PORT: "0",
+  PACKAGER_PORT: "0",
   DEMO: "off",
   ADMIN_API_KEY: ADMIN_KEY,
   LOG_LEVEL: process.env.TEST_LOG_LEVEL ?? "info",
@@ -115,7 +117,7 @@ export const startNode = async (t: Cleaner, options: NodeOptions = {}): Promise<
     async () => {
       if (child.exitCode !== null) throw new Error(`it ended with ${child.exitCode}:\n${output.slice(-3000)}`);
       const found = await readEndpoints(dataDir, child.pid ?? 0);
-      const any = found && (found.gateway ?? found.edge ?? found.streamers[0] ?? found.health);
+      const any = found && (found.gateway ?? found.edge ?? found.streamers[0] ?? found.packager ?? found.health);
       if (!any || !(await fetch(`${any}/readyz`)).ok) return undefined;
       return found;
     },

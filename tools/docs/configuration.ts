@@ -1,9 +1,14 @@
-import { defaultOf } from "../../lib/config/help.ts";
-import { CONTROL_ACTORS, ROLE_DOCS, ROLES, VARIABLES } from "../../lib/config/variables.ts";
+import { defaultOf, variableGroups } from "../../lib/config/help.ts";
+import type { Variable } from "../../lib/config/variable.ts";
+import { CONTROL_ACTORS, ROLE_DOCS, ROLES } from "../../lib/config/variables.ts";
 import { code, page, table } from "./markdown.ts";
 
-const shownDefault = (variable: (typeof VARIABLES)[keyof typeof VARIABLES]): string =>
+const shownDefault = (variable: Variable<unknown>): string =>
   variable.fallback ? code(variable.fallback) : defaultOf(variable);
+
+const sentenceOf = ({ doc, secret }: Variable<unknown>): string => (secret ? `${doc} Kept out of logs.` : doc);
+
+const placeOf = ({ ini }: Variable<unknown>): string => (ini ? code(`[${ini.section}] ${ini.option}`) : "");
 
 /** docs/configuration.md: every variable, from the table that the start reads. */
 export const configurationPage = (): string =>
@@ -22,12 +27,26 @@ export const configurationPage = (): string =>
     "## Variables",
     table(
       ["variable", "what it is", "default", "takes", "roles"],
-      Object.values(VARIABLES).map((variable) => [
+      variableGroups().general.map((variable) => [
         code(variable.env),
-        "secret" in variable ? `${variable.doc} Kept out of logs.` : variable.doc,
+        sentenceOf(variable),
         shownDefault(variable),
         variable.kind.takes,
         variable.roles === "all" ? "all" : variable.roles.join(", "),
+      ]),
+    ),
+    "## Variables of the packager",
+    "They may also stand in a CasterPak `config.ini`; what the environment says counts more. What `[token]` and " +
+      "`[encryption]` have may be said again for other paths in `[token_<name>]` and `[encryption_<name>]`, in the " +
+      "environment as `CASTERPAK_TOKEN_<NAME>_PATHS` and so on.",
+    table(
+      ["variable", "in config.ini", "what it is", "default", "takes"],
+      variableGroups().packager.map((variable) => [
+        code(variable.env),
+        placeOf(variable),
+        sentenceOf(variable),
+        shownDefault(variable),
+        variable.kind.takes,
       ]),
     ),
   );
