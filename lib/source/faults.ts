@@ -1,5 +1,5 @@
 /** How what goes wrong in a protocol becomes an error of the catalogue. */
-import { codeOf, type ErrorCode, Fault } from "../../contracts/errors.ts";
+import { codeOf, type ErrorCode, Fault, fail } from "../../contracts/errors.ts";
 import type { Log } from "../log/log.ts";
 
 export interface Attempt {
@@ -18,7 +18,7 @@ export const reasonOf = (error: unknown): string => (error instanceof Error ? er
 export const asFault = (
   error: unknown,
   { kind, path, log, signal }: Attempt,
-  known: (error: unknown) => ErrorCode | undefined,
+  known: (error: unknown) => ErrorCode | undefined = () => undefined,
 ): unknown => {
   if (signal?.aborted) return signal.reason;
   if (codeOf(error) !== undefined) return error;
@@ -26,3 +26,11 @@ export const asFault = (
   if (code !== "SOURCE_NOT_FOUND") log.warn({ path, reason: reasonOf(error) }, `${kind} source: ${code}`);
   return new Fault(code, { path });
 };
+
+/** What `readRange` of an object that is had whole only ends with. */
+export const refuseRange = (kind: string, path: string): never =>
+  fail("SOURCE_FAILED", { path, reason: `${kind} gives this file whole only: fetchTo is the way` });
+
+/** What `list` of a source that has no listing ends with. */
+export const refuseList = (kind: string, path: string): never =>
+  fail("SOURCE_FAILED", { path, reason: `${kind} has no listing` });

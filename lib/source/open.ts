@@ -9,5 +9,9 @@ export const openSource = async (settings: SourceSettings, tools: SourceTools): 
       const { FilesystemSource } = await import("./filesystem.ts");
       return new FilesystemSource(settings, tools);
     }
+    case "http": {
+      const { openHttp } = await import("./http.ts");
+      return openHttp(settings, tools);
+    }
   }
 };

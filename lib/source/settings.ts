@@ -20,4 +20,13 @@ export interface FilesystemSettings {
   readonly root: string;
 }
 
-export type SourceSettings = FilesystemSettings;
+/** An HTTP(S) server. */
+export interface HttpSettings {
+  readonly kind: "http";
+  /** Paths are put behind it; a user and a password in it are for Basic authentication. */
+  readonly url: string;
+  /** PEM of authorities to trust instead of the usual ones. */
+  readonly caFile?: string | null;
+}
+
+export type SourceSettings = FilesystemSettings | HttpSettings;

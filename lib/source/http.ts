@@ -1,0 +1,238 @@
+/**
+ * Files of an HTTP(S) server. An open asks for the first 64 KiB at once: size, version and what a reader of MP4 wants
+ * first come in one answer. Each later range carries If-Match where there is a strong ETag, and each answer is compared.
+ */
+import { readFile } from "node:fs/promises";
+import type { IncomingMessage } from "node:http";
+import { fail } from "../../contracts/errors.ts";
+import type { Log } from "../log/log.ts";
+import { readInto, writeBody } from "./body.ts";
+import { copyRanges, intoNewFile } from "./copy.ts";
+import { asFault, refuseList, refuseRange } from "./faults.ts";
+import { codeOfStatus, lengthOf, parseContentRange, statOfAnswer } from "./http-answer.ts";
+import { forget, HttpClient } from "./http-client.ts";
+import { checkedSourcePath } from "./paths.ts";
+import type { ContentSource, ReadOptions, SourceCapabilities, SourceEntry, SourceObject, SourceStat } from "./port.ts";
+import type { HttpSettings, SourceTools } from "./settings.ts";
+import { checkRange, mustBeSame } from "./versions.ts";
+import { limitsOf, type NetworkLimits, type Watch, watched } from "./watch.ts";
+
+const CONNECTIONS_MAX = 32;
+const HEAD_BYTES = 64 * 1024;
+/** Of a server that ignores ranges, a file up to this size is held whole: playlists, subtitles, SMIL. */
+const HELD_BYTES_MAX = 1024 * 1024;
+const COPY_WINDOWS = 3;
+const IDENTITY = { "accept-encoding": "identity" };
+
+interface Opened {
+  readonly path: string;
+  readonly stat: SourceStat;
+  /** From the file's beginning; empty for one that is read whole only. */
+  readonly held: Uint8Array;
+  readonly wholeOnly?: true;
+}
+
+type ReadPart = (opened: Opened, offset: number, target: Uint8Array, options: ReadOptions) => Promise<void>;
+
+class HttpObject implements SourceObject {
+  readonly stat: SourceStat;
+  readonly wholeOnly?: true;
+  readonly #opened: Opened;
+  readonly #read: ReadPart;
+  #held: Uint8Array;
+
+  constructor(opened: Opened, read: ReadPart) {
+    this.stat = opened.stat;
+    if (opened.wholeOnly) this.wholeOnly = true;
+    this.#opened = opened;
+    this.#held = opened.held;
+    this.#read = read;
+  }
+
+  async readRange(offset: number, target: Uint8Array, options: ReadOptions = {}): Promise<void> {
+    options.signal?.throwIfAborted();
+    checkRange(this.#opened.path, this.stat, offset, target.length);
+    if (this.wholeOnly) refuseRange("http", this.#opened.path);
+    const end = offset + target.length;
+    if (end <= this.#held.length) return target.set(this.#held.subarray(offset, end));
+    // A reader who went past the first bytes has seen them; a file that is held whole never comes here.
+    this.#held = new Uint8Array(0);
+    await this.#read(this.#opened, offset, target, options);
+  }
+
+  async close(): Promise<void> {
+    this.#held = new Uint8Array(0);
+  }
+}
+
+const refuse = (response: IncomingMessage, path: string): never => {
+  const status = response.statusCode ?? 0;
+  const code = codeOfStatus(status);
+  if (code === "SOURCE_FAILED") throw new Error(`it answers ${status}`);
+  return fail(code, { path });
+};
+
+/** A coded body is not the file's bytes, whatever its range says. */
+const checkCoding = ({ headers }: IncomingMessage): void => {
+  const coding = headers["content-encoding"] ?? "identity";
+  if (coding !== "identity") throw new Error(`it answers in the coding ${coding} that nobody asked for`);
+};
+
+export class HttpSource implements ContentSource {
+  readonly kind = "http";
+  readonly #limits: NetworkLimits;
+  readonly #client: HttpClient;
+  readonly #log: Log;
+  #ranges = true;
+
+  constructor(settings: HttpSettings, tools: SourceTools, ca?: string) {
+    this.#limits = limitsOf(tools, CONNECTIONS_MAX);
+    this.#log = tools.log;
+    const allowPrivateSources = tools.allowPrivateSources ?? [];
+    this.#client = new HttpClient({ base: new URL(settings.url), limits: this.#limits, allowPrivateSources, ca });
+  }
+
+  /** `ranges` is true until the server answered a range with the whole of a big file. */
+  get capabilities(): SourceCapabilities {
+    return { ranges: this.#ranges, list: false, strongVersion: false };
+  }
+
+  stat(path: string, { signal }: ReadOptions = {}): Promise<SourceStat> {
+    return this.#attempt(path, signal, 0, async (watch) => {
+      const response = await this.#client.ask({ method: "HEAD", path, headers: IDENTITY, watch });
+      forget(response, this.#limits.idleTimeoutMs);
+      const { statusCode = 0, headers } = response;
+      const length = lengthOf(headers);
+      if (statusCode === 200 && length !== null) return statOfAnswer(headers, length);
+      // RFC 9110 §9.3.2: HEAD may leave out the length; and there are servers that do not take it at all.
+      if (statusCode !== 200 && statusCode !== 405 && statusCode !== 501) refuse(response, path);
+      return (await this.#begin(path, 1, watch)).stat;
+    });
+  }
+
+  open(path: string, { signal }: ReadOptions = {}): Promise<SourceObject> {
+    return this.#attempt(path, signal, HELD_BYTES_MAX, async (watch) => {
+      const opened = await this.#begin(path, HEAD_BYTES, watch);
+      if (opened.wholeOnly && this.#ranges) {
+        this.#ranges = false;
+        this.#log.warn({ path }, "http source: the server ignores ranges; big files are fetched whole");
+      }
+      return new HttpObject(opened, (...part) => this.#readPart(...part));
+    });
+  }
+
+  // biome-ignore lint/correctness/useYield: there is nothing to give
+  async *list(path: string): AsyncIterable<SourceEntry> {
+    refuseList(this.kind, path);
+  }
+
+  async fetchTo(path: string, file: string, options: ReadOptions = {}): Promise<SourceStat> {
+    const object = await this.open(path, options);
+    try {
+      if (!object.wholeOnly) return await copyRanges(object, file, { ...options, windows: COPY_WINDOWS });
+      return await intoNewFile(file, (handle) =>
+        this.#attempt(path, options.signal, null, async (watch) => {
+          const response = await this.#client.ask({ method: "GET", path, headers: IDENTITY, watch });
+          if (response.statusCode !== 200) refuse(response, path);
+          checkCoding(response);
+          const { bytes, isWhole } = await writeBody(response, handle, watch);
+          if (!isWhole) fail("SOURCE_TRUNCATED", { path });
+          return statOfAnswer(response.headers, bytes);
+        }),
+      );
+    } finally {
+      await object.close();
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#client.close();
+  }
+
+  /** The first `bytes` of a file, with all that the answer says of it. */
+  async #begin(path: string, bytes: number, watch: Watch): Promise<Opened> {
+    const headers = { ...IDENTITY, range: `bytes=0-${bytes - 1}` };
+    const response = await this.#client.ask({ method: "GET", path, headers, watch });
+    checkCoding(response);
+    const range = parseContentRange(response.headers["content-range"]);
+    if (response.statusCode === 416 && range?.totalBytes === 0) {
+      forget(response, this.#limits.idleTimeoutMs);
+      return { path, stat: statOfAnswer(response.headers, 0), held: new Uint8Array(0) };
+    }
+    if (response.statusCode === 200) return this.#beginWhole(path, response, watch);
+    if (response.statusCode !== 206) refuse(response, path);
+    if (range?.range?.start !== 0 || range.totalBytes === null) throw new Error("its Content-Range makes no sense");
+    const held = new Uint8Array(Math.min(bytes, range.range.end + 1));
+    const { bytes: got } = await readInto(response, held, watch);
+    if (got !== held.length) fail("SOURCE_TRUNCATED", { path });
+    return { path, stat: statOfAnswer(response.headers, range.totalBytes), held };
+  }
+
+  /** A range was answered with the whole: it may be all that there is, or the server has no ranges. */
+  async #beginWhole(path: string, response: IncomingMessage, watch: Watch): Promise<Opened> {
+    const length = lengthOf(response.headers);
+    if (length !== null && length > HELD_BYTES_MAX) {
+      response.destroy();
+      return { path, stat: statOfAnswer(response.headers, length), held: new Uint8Array(0), wholeOnly: true };
+    }
+    const target = new Uint8Array(length ?? HELD_BYTES_MAX);
+    const { bytes, isWhole } = await readInto(response, target, watch);
+    if (!isWhole || (length !== null && bytes !== length)) fail("SOURCE_TRUNCATED", { path });
+    return { path, stat: statOfAnswer(response.headers, bytes), held: target.slice(0, bytes) };
+  }
+
+  /** A server may answer a range with its beginning alone (RFC 9110 §15.3.7): the rest is asked for again. */
+  #readPart(opened: Opened, offset: number, target: Uint8Array, { signal }: ReadOptions): Promise<void> {
+    return this.#attempt(opened.path, signal, target.length, async (watch) => {
+      for (let done = 0; done < target.length; ) {
+        done += await this.#readSome(opened, offset + done, target.subarray(done), watch);
+        watch.connecting();
+      }
+    });
+  }
+
+  async #readSome({ path, stat }: Opened, offset: number, target: Uint8Array, watch: Watch): Promise<number> {
+    const headers: Record<string, string> = { ...IDENTITY, range: `bytes=${offset}-${offset + target.length - 1}` };
+    if (stat.etag !== null) headers["if-match"] = stat.etag;
+    const response = await this.#client.ask({ method: "GET", path, headers, watch });
+    try {
+      const range = parseContentRange(response.headers["content-range"]);
+      const { statusCode } = response;
+      if (statusCode === 416 && range?.totalBytes !== stat.sizeBytes) fail("SOURCE_CHANGED", { path });
+      const length = lengthOf(response.headers);
+      if (statusCode === 200 && length !== null) mustBeSame(path, stat, statOfAnswer(response.headers, length));
+      if (statusCode !== 206) refuse(response, path);
+      checkCoding(response);
+      if (range?.totalBytes === null || !range?.range) throw new Error("its Content-Range makes no sense");
+      mustBeSame(path, stat, statOfAnswer(response.headers, range.totalBytes));
+      const { start, end } = range.range;
+      if (start !== offset || end - start >= target.length) throw new Error("it answers with another range");
+      const { bytes } = await readInto(response, target.subarray(0, end - start + 1), watch);
+      return bytes > end - start ? bytes : fail("SOURCE_TRUNCATED", { path });
+    } catch (error) {
+      if (!response.readableEnded) forget(response, this.#limits.idleTimeoutMs);
+      throw error;
+    }
+  }
+
+  /** Work on a checked path under a watch; `bytes` is how much may come, null for a file of any size. */
+  async #attempt<T>(
+    path: string,
+    signal: AbortSignal | undefined,
+    bytes: number | null,
+    work: (watch: Watch) => Promise<T>,
+  ): Promise<T> {
+    try {
+      checkedSourcePath(path);
+      return await watched({ path, limits: this.#limits, signal, bytes }, work);
+    } catch (error) {
+      throw asFault(error, { kind: this.kind, path, log: this.#log, signal });
+    }
+  }
+}
+
+/** The source, with its authorities' file read. */
+export const openHttp = async (settings: HttpSettings, tools: SourceTools): Promise<HttpSource> => {
+  const { caFile } = settings;
+  return new HttpSource(settings, tools, caFile ? await readFile(caFile, "utf8") : undefined);
+};
