@@ -10,6 +10,8 @@ export interface RawRequest {
   readonly path: string;
   /** After the first `?`, without it; empty when there is none. */
   readonly query: string;
+  /** The authority asked for: that of an absolute form, else the Host field (RFC 9112 §3.2.2); empty on 1.0 without one. */
+  readonly host: string;
   readonly remoteAddress: string;
   /** `encrypted` when the connection is TLS. */
   readonly encrypted: boolean;
@@ -19,6 +21,11 @@ export interface RawRequest {
   readonly requestId: string;
   /** Aborts when the client has gone or the listener cuts it; made on first use. */
   readonly signal: AbortSignal;
+  /**
+   * The request's body, empty when there is none. Once per request, before the answer. Rejects with BODY_TOO_LARGE above
+   * `limitBytes`, BODY_LATE when it comes too slowly, REQUEST_MALFORMED when its chunks or its length are wrong.
+   */
+  readBody(limitBytes: number): Promise<Buffer>;
 }
 
 /** A body that is written in pieces. Nothing is kept but what the socket has not taken yet. */
@@ -29,6 +36,13 @@ export interface BodyWriter {
   end(): Promise<void>;
   /** The body can't be finished: resets the connection, so that no short answer looks whole. */
   abort(): void;
+}
+
+/** The part of a body that a client wants; `end` is exclusive. */
+export interface BodyPart {
+  readonly start: number;
+  readonly end: number;
+  readonly writer: BodyWriter;
 }
 
 /** Header lines as text, each ended by CRLF: `Content-Type: video/mp2t\r\nCache-Control: …\r\n`. Made once, sent often. */
@@ -44,7 +58,12 @@ export interface RawExchange extends RawRequest {
   /** Begins an answer that is written in pieces; null: the length is not known (chunked). HEAD gets the head alone: the
    * writer then takes and forgets what is written. */
   begin(status: number, headers: HeaderLines, lengthBytes: number | null): BodyWriter;
-  /** Bytes that are head and body already (a prepared answer); GET only, made by `prepare` of the listener's module. */
+  /**
+   * As `send` for a body that is not at hand as a whole: answers 304, 412 and 416 itself (then it gives undefined), else
+   * begins a 200 or 206 whose bytes from `start` to `end` (exclusive) are to be written.
+   */
+  beginPart(headers: HeaderLines, sizeBytes: number): BodyPart | undefined;
+  /** Bytes that are head and body already (a prepared answer), made by `prepare` of `raw-prepared.ts`. */
   sendPrepared(prepared: PreparedAnswer): void;
   /** Answers with a problem document (RFC 9457) of the catalogue; further header lines may be given. */
   problem(refusal: Refusal, headers?: HeaderLines): void;

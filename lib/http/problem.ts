@@ -13,10 +13,13 @@ export interface Refusal {
   readonly data?: FaultData;
 }
 
+/** Whether a client's id for its request can stand in logs as it is. */
+export const isRequestId = (text: string): boolean => REQUEST_ID.test(text);
+
 /** The request's id: a valid `X-Request-Id`, else a new one, which stands there from now on. */
 export const requestIdOf = ({ headers }: IncomingMessage): string => {
   const given = headers["x-request-id"];
-  if (typeof given === "string" && REQUEST_ID.test(given)) return given;
+  if (typeof given === "string" && isRequestId(given)) return given;
   const made = randomUUID();
   headers["x-request-id"] = made;
   return made;

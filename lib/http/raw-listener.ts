@@ -1,0 +1,183 @@
+/**
+ * An HTTP/1.1 listener on raw sockets: strict about what it takes, bounded in everything, and cheaper than node:http,
+ * which costs more than most of what is answered through it. It has the three health addresses of every listener.
+ */
+import { createServer, type Server, type Socket } from "node:net";
+import { codeOf, type FaultData } from "../../contracts/errors.ts";
+import type { Log } from "../log/log.ts";
+import type { RawHandler } from "./exchange.ts";
+import { healthAnswer, isHealthPath, type Ready } from "./health.ts";
+import { listening } from "./listening.ts";
+import type { Refusal } from "./problem.ts";
+import { type ConnectionHost, RawConnection } from "./raw-connection.ts";
+import { Deadlines } from "./raw-deadlines.ts";
+import type { Exchange } from "./raw-exchange.ts";
+import { type RawLimits, rawLimits } from "./raw-limits.ts";
+import { networkOf, refusalBytes } from "./raw-refusal.ts";
+import { isClientGone } from "./raw-writer.ts";
+
+export interface RawListenerOptions {
+  readonly name: string;
+  readonly host: string;
+  /** 0 takes a free one. */
+  readonly port: number;
+  /** The variable that the port comes from. */
+  readonly portVariable: string;
+  readonly log: Log;
+  readonly ready: Ready;
+  readonly handle: RawHandler;
+  /** What differs from the product's limits. */
+  readonly limits?: Partial<RawLimits>;
+}
+
+export interface RawListener {
+  readonly port: number;
+  readonly connectionCount: number;
+  /** Stops accepting, lets requests in flight end for `graceMs`, then cuts what is left. */
+  close(graceMs?: number): Promise<void>;
+}
+
+const CLOSE_GRACE_MS = 5_000;
+const BACKLOG = 4_096;
+const WRITE_BYTES_AHEAD = 64 * 1024;
+const TICK_MS = 500;
+/** Clients that are told that there is no room; beyond that they are cut without a word. */
+const TURNED_AWAY_MAX = 256;
+
+class RawServer implements ConnectionHost {
+  readonly limits: RawLimits;
+  readonly deadlines: Deadlines;
+  isClosing = false;
+  readonly server: Server;
+  readonly #options: RawListenerOptions;
+  readonly #connections = new Set<RawConnection>();
+  /** Open connections of each address that has some. */
+  readonly #perAddress = new Map<string, number>();
+  #turnedAway = 0;
+
+  constructor(options: RawListenerOptions) {
+    this.#options = options;
+    this.limits = rawLimits(options.limits);
+    this.deadlines = new Deadlines(Math.min(TICK_MS, this.limits.lingerMs / 4));
+    this.deadlines.start();
+    this.server = createServer({ allowHalfOpen: true, noDelay: true, highWaterMark: WRITE_BYTES_AHEAD }, (socket) =>
+      this.#opened(socket),
+    );
+  }
+
+  get connectionCount(): number {
+    return this.#connections.size;
+  }
+
+  dispatch(exchange: Exchange): void {
+    try {
+      const isHealth = isHealthPath(exchange.path) && (exchange.method === "GET" || exchange.method === "HEAD");
+      const answering = isHealth ? this.#answerHealth(exchange) : this.#options.handle(exchange);
+      if (answering === undefined) return;
+      answering.then(
+        () => this.#handlerEnded(exchange),
+        (error: unknown) => this.#failed(exchange, error),
+      );
+    } catch (error) {
+      this.#failed(exchange, error);
+    }
+  }
+
+  overdue(exchange: Exchange): void {
+    const { log, name } = this.#options;
+    const { method, path, requestId } = exchange;
+    log.error({ listener: name, method, path, requestId }, "no answer in time");
+    exchange.giveUp({ code: "DEADLINE_PASSED", data: { what: name } });
+  }
+
+  note(): void {}
+
+  refused(connection: RawConnection, refusal: Refusal): void {
+    connection.socket.write(refusalBytes(refusal));
+  }
+
+  closed(connection: RawConnection): void {
+    if (!this.#connections.delete(connection)) {
+      this.#turnedAway -= 1;
+      return;
+    }
+    const address = networkOf(connection.remoteAddress);
+    const count = (this.#perAddress.get(address) ?? 1) - 1;
+    if (count === 0) this.#perAddress.delete(address);
+    else this.#perAddress.set(address, count);
+  }
+
+  async close(graceMs: number): Promise<void> {
+    this.isClosing = true;
+    const closed = new Promise<void>((resolve) => this.server.close(() => resolve()));
+    for (const connection of [...this.#connections]) connection.finish();
+    const cut = setTimeout(() => {
+      for (const connection of this.#connections) connection.socket.destroy();
+    }, graceMs);
+    await closed;
+    clearTimeout(cut);
+    this.deadlines.stop();
+  }
+
+  #opened(socket: Socket): void {
+    const { remoteAddress } = socket;
+    if (remoteAddress === undefined || this.#turnedAway >= TURNED_AWAY_MAX) {
+      socket.destroy(); // it has left already, or there are too many even to say so
+      return;
+    }
+    const connection = new RawConnection(socket, remoteAddress, this);
+    const address = networkOf(remoteAddress);
+    const count = this.#perAddress.get(address) ?? 0;
+    if (this.#connections.size >= this.limits.connections || count >= this.limits.connectionsPerAddress) {
+      this.#turnedAway += 1;
+      connection.turnAway({ code: "CONNECTIONS_FULL" });
+      return;
+    }
+    this.#perAddress.set(address, count + 1);
+    this.#connections.add(connection);
+  }
+
+  async #answerHealth(exchange: Exchange): Promise<void> {
+    const { status, contentType, text } = await healthAnswer(exchange.path, this.#options.ready);
+    const headers = `Content-Type: ${contentType}\r\nCache-Control: no-store\r\n`;
+    exchange.send(status, headers, Buffer.from(text));
+  }
+
+  #handlerEnded(exchange: Exchange): void {
+    if (exchange.isGone || (exchange.status !== 0 && !exchange.isOpen)) return;
+    this.#failed(exchange, new Error("bug: the handler ended before its answer"));
+  }
+
+  #failed(exchange: Exchange, error: unknown): void {
+    const { log, name } = this.#options;
+    const { method, path } = exchange;
+    if (exchange.isGone || isClientGone(error)) {
+      log.debug({ listener: name, method, path, err: error }, "client left");
+      return;
+    }
+    const code = codeOf(error);
+    const { requestId } = exchange;
+    if (code === undefined) log.error({ listener: name, method, path, requestId, err: error }, "request failed");
+    if (exchange.status === 0) exchange.problem({ code: code ?? "INTERNAL", data: code ? dataOf(error) : {} });
+    else if (exchange.isOpen) {
+      if (code) log.warn({ listener: name, method, path, requestId, err: error }, "answer cut");
+      exchange.cut();
+    }
+  }
+}
+
+const dataOf = (error: unknown): FaultData => (error as { data?: FaultData }).data ?? {};
+
+/** Opens a listener. Rejects with a ConfigError when it can't be where it is to be. */
+export const openRawListener = async (options: RawListenerOptions): Promise<RawListener> => {
+  const server = new RawServer(options);
+  const port = await listening(server.server, options, { backlog: BACKLOG });
+  server.server.on("error", (error) => options.log.error({ listener: options.name, err: error }, "listener"));
+  return {
+    port,
+    get connectionCount() {
+      return server.connectionCount;
+    },
+    close: (graceMs = CLOSE_GRACE_MS) => server.close(graceMs),
+  };
+};
