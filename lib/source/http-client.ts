@@ -78,6 +78,8 @@ export class HttpClient {
       const next = URL.parse(location, url.href);
       if (next === null || !/^https?:$/.test(next.protocol)) throw new Error("it redirects to no http address");
       if (url.protocol === "https:" && next.protocol === "http:") throw new Error("it redirects from https to http");
+      // What servers say of a folder that is asked for without its slash.
+      if (next.pathname === `${url.pathname}/`) fail("SOURCE_NOT_FOUND", { path: ask.path });
       url = next;
       ask.watch.connecting();
     }
@@ -105,12 +107,12 @@ export class HttpClient {
     try {
       return await this.#send(hop);
     } catch (error) {
-      const { code, isReused } = error as { code?: string; isReused?: boolean };
+      const { code, isUntouched } = error as { code?: string; isUntouched?: boolean };
       if (code === ADDRESS_REFUSED) {
         return fail("SOURCE_DENIED", { path: hop.path, reason: "it redirects to a private address" });
       }
       // RFC 9112 §9.3.1: the server may have closed a kept connection in the moment of the request.
-      if (isReused && STALE.has(code ?? "") && !hop.isFresh && !hop.watch.signal.aborted) {
+      if (isUntouched && STALE.has(code ?? "") && !hop.isFresh && !hop.watch.signal.aborted) {
         hop.watch.connecting();
         return this.#send({ ...hop, isFresh: true });
       }
@@ -135,13 +137,16 @@ export class HttpClient {
       const abort = () => void asked.destroy();
       watch.signal.addEventListener("abort", abort, { once: true });
       if (watch.signal.aborted) abort();
+      let bytesBefore = 0;
       asked.on("socket", (socket) => {
+        bytesBefore = socket.bytesRead;
         if (!socket.connecting) watch.connected();
         else socket.once(url.protocol === "https:" ? "secureConnect" : "connect", () => watch.connected());
       });
       asked.on("error", (error) => {
         watch.signal.removeEventListener("abort", abort);
-        reject(Object.assign(error, { isReused: asked.reusedSocket }));
+        const isUntouched = asked.reusedSocket && asked.socket?.bytesRead === bytesBefore;
+        reject(Object.assign(error, { isUntouched }));
       });
       asked.end();
     });

@@ -199,8 +199,10 @@ export class HttpSource implements ContentSource {
       const range = parseContentRange(response.headers["content-range"]);
       const { statusCode } = response;
       if (statusCode === 416 && range?.totalBytes !== stat.sizeBytes) fail("SOURCE_CHANGED", { path });
-      const length = lengthOf(response.headers);
-      if (statusCode === 200 && length !== null) mustBeSame(path, stat, statOfAnswer(response.headers, length));
+      if (statusCode === 200) {
+        const sizeBytes = lengthOf(response.headers) ?? stat.sizeBytes;
+        mustBeSame(path, stat, statOfAnswer(response.headers, sizeBytes));
+      }
       if (statusCode !== 206) refuse(response, path);
       checkCoding(response);
       if (range?.totalBytes === null || !range?.range) throw new Error("its Content-Range makes no sense");
