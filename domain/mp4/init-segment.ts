@@ -2,7 +2,6 @@
 import { box, cString, fullBox, uint16s, uint32s } from "./box-writer.ts";
 import { packedLanguage, threeLetterLanguage } from "./language.ts";
 import type { Codec, Track } from "./movie.ts";
-import { initSampleEntry } from "./sample-entry.ts";
 
 /** What an init segment says of encryption (`domain/cenc`). */
 export interface InitProtection {
@@ -97,7 +96,7 @@ const trackExtends = (trackId: number): Buffer => fullBox({ type: "trex" }, uint
  */
 export const initSegment = (tracks: readonly Track[], protection?: InitProtection): Buffer => {
   const traks = tracks.map((track, index) => {
-    const clear = initSampleEntry(track.codec);
+    const clear = track.codec.sampleEntry;
     const entry = protection ? protection.sampleEntry(clear, track.codec) : clear;
     return box("trak", trackHeader(track, index + 1), media(track, entry));
   });
