@@ -145,7 +145,8 @@ export class HttpClient {
       });
       asked.on("error", (error) => {
         watch.signal.removeEventListener("abort", abort);
-        const isUntouched = asked.reusedSocket && asked.socket?.bytesRead === bytesBefore;
+        // Not by `reusedSocket`: it is false for a request that waited for the connection.
+        const isUntouched = bytesBefore > 0 && asked.socket?.bytesRead === bytesBefore;
         reject(Object.assign(error, { isUntouched }));
       });
       asked.end();
