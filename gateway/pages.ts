@@ -4,9 +4,10 @@ import { readFileSync } from "node:fs";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { fileURLToPath } from "node:url";
 import { StreamId, TenantSlug } from "../contracts/ids.ts";
+import { Contents } from "../lib/http/contents.ts";
 import type { Exchange } from "./exchange.ts";
 import { openApiDocument } from "./openapi.ts";
-import { Contents, writeContent } from "./static-files.ts";
+import { writeContent } from "./static-files.ts";
 
 const web = (name: string): string => fileURLToPath(new URL(`../web/${name}`, import.meta.url));
 const vendor = (name: string): string => fileURLToPath(import.meta.resolve(name));
