@@ -26,6 +26,9 @@ export interface RenditionTrack {
   readonly channelCount: number;
   /** Key frames: presentation time in seconds, sorted (I-frame playlists). Empty for audio. */
   readonly keyFrames: Float64Array;
+  /** Key frames alone, bit/s (I-frame playlists); absent: not counted, the rates of all frames stand for them. */
+  readonly keyFramePeakBps?: number;
+  readonly keyFrameAverageBps?: number;
 }
 
 /** One file of a set. */
