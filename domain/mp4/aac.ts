@@ -1,4 +1,5 @@
 /** AudioSpecificConfig (ISO/IEC 14496-3 §1.6.2.1). */
+import { Bits } from "./bits.ts";
 import { damaged } from "./box-view.ts";
 
 /** What it says of a stream. */
@@ -10,7 +11,7 @@ export interface AacConfig {
   readonly sampleRate: number;
   /** Out of the decoder; 0: told in the stream (a program config element). */
   readonly channelCount: number;
-  /** Samples out of the decoder per access unit. */
+  /** Samples out of the decoder per access unit; 0 where the object type does not fix them. */
   readonly samplesPerFrame: number;
 }
 
@@ -26,25 +27,6 @@ const SBR_SYNC = 0x2b7;
 const PS_SYNC = 0x548;
 /** Object types whose configuration is a GASpecificConfig (§4.4.1): main, LC, SSR, LTP, scalable, TwinVQ. */
 const GENERAL_AUDIO = new Set([1, 2, 3, 4, 6, 7]);
-
-/** Bits of a byte string, first the highest of the first byte. */
-class Bits {
-  readonly #bytes: Uint8Array;
-  #at = 0;
-  constructor(bytes: Uint8Array) {
-    this.#bytes = bytes;
-  }
-  get left(): number {
-    return this.#bytes.length * 8 - this.#at;
-  }
-  read(count: number): number {
-    if (count > this.left) return damaged("esds: the AudioSpecificConfig is cut off");
-    let value = 0;
-    for (let bit = 0; bit < count; bit += 1, this.#at += 1)
-      value = value * 2 + (((this.#bytes[this.#at >>> 3] ?? 0) >>> (7 - (this.#at & 7))) & 1);
-    return value;
-  }
-}
 
 const objectTypeOf = (bits: Bits): number => {
   const type = bits.read(5);
@@ -70,7 +52,7 @@ const backwardExtension = (bits: Bits): Extension | null => {
 
 /** Reads it; SBR and PS may be told before the core's configuration, behind it, or not at all (§1.6.5). */
 export const readAacConfig = (configuration: Uint8Array): AacConfig => {
-  const bits = new Bits(configuration);
+  const bits = new Bits(configuration, "the AudioSpecificConfig");
   const firstType = objectTypeOf(bits);
   const coreSampleRate = rateOf(bits);
   const channelIndex = bits.read(4);
@@ -80,7 +62,7 @@ export const readAacConfig = (configuration: Uint8Array): AacConfig => {
     extension = { objectType: firstType, sampleRate: rateOf(bits) };
     coreType = objectTypeOf(bits);
   }
-  let frame = 1024;
+  let frame = 0;
   if (GENERAL_AUDIO.has(coreType)) {
     frame = bits.read(1) === 1 ? 960 : 1024;
     if (bits.read(1) === 1) bits.read(14); // coreCoderDelay

@@ -25,6 +25,10 @@ export const ownCopy = (bytes: Uint8Array): Buffer => {
   return copy;
 };
 
+/** A table in memory of its own. */
+export const ownView = (view: DataView): DataView =>
+  new DataView(view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength));
+
 /** A view of one box. Positions are counted from the first byte after its header. */
 export class BoxView {
   readonly type: string;

@@ -1,5 +1,5 @@
 /** Where samples lie in the file: `stsc` over `stco` or `co64` (ISO/IEC 14496-12 §8.7.4, §8.7.5), left as raw bytes. */
-import { type BoxView, damaged, unsupported } from "./box-view.ts";
+import { type BoxView, damaged, ownView, unsupported } from "./box-view.ts";
 import { lastAtMost } from "./run-table.ts";
 import type { SampleSizes } from "./sample-sizes.ts";
 
@@ -9,12 +9,14 @@ const DESCRIPTIONS_MAX = 64;
 /** Chunks, in runs of chunks that have equally many samples. Numbers of chunks are 0-based here. */
 export class ChunkTable {
   readonly heapBytes: number;
+  /** Part of `heapBytes` that are bytes of the file. */
+  readonly rawBytes: number;
   /** Indexes into `stsd`, 1-based, of the samples that are there. */
   readonly descriptions: ReadonlySet<number>;
-  readonly #runs: DataView;
+  #runs: DataView;
   /** Samples before each run. */
   readonly #samplesBefore: Uint32Array;
-  readonly #offsets: DataView;
+  #offsets: DataView;
   readonly #offsetBytes: number;
 
   /** Walks `stsc` once; it must lead to at least `sampleCount` samples. */
@@ -41,7 +43,14 @@ export class ChunkTable {
     if (samples < sampleCount) damaged(`its chunks have ${samples} of ${sampleCount} samples`);
     this.#samplesBefore = before.subarray(0, run);
     this.descriptions = descriptions;
-    this.heapBytes = this.#runs.byteLength + this.#offsets.byteLength + before.byteLength;
+    this.rawBytes = this.#runs.byteLength + this.#offsets.byteLength;
+    this.heapBytes = this.rawBytes + before.byteLength;
+  }
+
+  /** Copies what it keeps of the file's bytes. */
+  detach(): void {
+    this.#runs = ownView(this.#runs);
+    this.#offsets = ownView(this.#offsets);
   }
 
   /** Sets `offset` for the samples from `first` on, whose sizes are in `size`. */

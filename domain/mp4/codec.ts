@@ -1,60 +1,26 @@
-/** Sample entries (ISO/IEC 14496-12 §8.5.2, §12): which codec a track has, and what is sent of its entry. */
-import { readAacConfig } from "./aac.ts";
-import { type BoxView, damaged, ownCopy } from "./box-view.ts";
-import { avcText, hevcText } from "./codec-text.ts";
-import { readEsds } from "./descriptor.ts";
-import type { AudioCodec, Codec, VideoCodec } from "./movie.ts";
-import { type NalConfig, readAvcC, readHvcC } from "./parameter-sets.ts";
+/** Which codec a track has: its sample entry (ISO/IEC 14496-12 §8.5.2). The one place where codec strings are made. */
+import { readAudioEntry } from "./audio-entry.ts";
+import { type BoxView, ownCopy, printable, unsupported } from "./box-view.ts";
+import type { Codec } from "./movie.ts";
+import { readVideoEntry } from "./video-entry.ts";
 
-/** Where the boxes of an entry begin, after its header. */
-const VISUAL_FIELDS_BYTES = 78; // ISO/IEC 14496-12 §12.1.3
-const AUDIO_FIELDS_BYTES = 28; // §12.2.3
+const ENCRYPTED = new Set(["encv", "enca", "enct", "encs", "drms", "drmi"]); // ISO/IEC 23001-7 §4.1, FairPlay
+const TEXT = new Set(["tx3g", "wvtt", "stpp", "c608"]);
+const TEXT_HANDLERS = new Set(["text", "sbtl", "subt", "clcp"]);
 
-interface NalCodec {
-  readonly box: string;
-  readonly text: (type: string, configuration: BoxView) => string;
-  readonly read: (configuration: BoxView) => NalConfig;
+export interface EntryContext {
+  /** `handler_type` of the track (§8.4.3). */
+  readonly handler: string;
+  /** Version of `stsd`. */
+  readonly stsdVersion: number;
 }
-const AVC: NalCodec = { box: "avcC", text: avcText, read: readAvcC };
-const HEVC: NalCodec = { box: "hvcC", text: hevcText, read: readHvcC };
-const NAL_CODECS: Readonly<Record<string, NalCodec>> = { avc1: AVC, avc3: AVC, hvc1: HEVC, hev1: HEVC };
 
-const readVideo = (entry: BoxView): VideoCodec | null => {
-  const codec = NAL_CODECS[entry.type];
-  if (!codec) return null;
-  const configuration = entry.child(codec.box, VISUAL_FIELDS_BYTES) ?? damaged(`${entry.type} without ${codec.box}`);
-  return {
-    kind: "video",
-    fourcc: entry.type,
-    codecs: codec.text(entry.type, configuration),
-    sampleEntry: ownCopy(entry.whole),
-    width: entry.u16(24),
-    height: entry.u16(26),
-    ...codec.read(configuration),
-    sampleAspectRatio: [1, 1],
-  };
-};
-
-const readAudio = (entry: BoxView): AudioCodec | null => {
-  if (entry.type !== "mp4a") return null;
-  const esds = entry.child("esds", AUDIO_FIELDS_BYTES) ?? damaged("mp4a without esds");
-  const { configuration } = readEsds(esds);
-  const aac = readAacConfig(configuration);
-  return {
-    kind: "audio",
-    fourcc: entry.type,
-    codecs: `mp4a.40.${aac.objectType}`,
-    sampleEntry: ownCopy(entry.whole),
-    sampleRate: aac.sampleRate,
-    channelCount: aac.channelCount || entry.u16(16),
-    audioSpecificConfig: ownCopy(configuration),
-    samplesPerFrame: aac.samplesPerFrame,
-  };
-};
-
-/** The codec of a sample entry; null: none that is served. */
-export const readCodec = (entry: BoxView, handler: string): Codec | null => {
-  if (handler === "vide") return readVideo(entry);
-  if (handler === "soun") return readAudio(entry);
-  return null;
+/** The codec of a sample entry; a text names one that is not served. */
+export const readCodec = (entry: BoxView, { handler, stsdVersion }: EntryContext): Codec | string => {
+  if (ENCRYPTED.has(entry.type)) unsupported("its tracks are encrypted");
+  const name = printable(entry.type);
+  if (handler === "vide") return readVideoEntry(entry) ?? name;
+  if (handler === "soun") return readAudioEntry(entry, stsdVersion);
+  if (!TEXT_HANDLERS.has(handler) || !TEXT.has(entry.type)) return name;
+  return { kind: "text", fourcc: entry.type, codecs: entry.type, sampleEntry: ownCopy(entry.whole) };
 };

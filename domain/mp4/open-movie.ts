@@ -1,13 +1,29 @@
 /** Opens an MP4 by its boxes, whatever its size: its `moov` is read, its media is not (ISO/IEC 14496-12). */
-import { BoxView, boxHeader, unsupported } from "./box-view.ts";
-import type { AudioTrack, Movie, RangeReader, TextTrack, Track, VideoTrack } from "./movie.ts";
-import { type FoundTrack, readTrack } from "./read-track.ts";
+import { BoxView, boxHeader, damaged, unsupported } from "./box-view.ts";
+import { fragmentParts, fragmentsIn, type Part } from "./fragment-index.ts";
+import { type FragmentTrack, NO_DEFAULTS, readFragment, readTrex } from "./fragment-reader.ts";
+import { SampleBudget, SampleCollector } from "./fragmented-table.ts";
+import {
+  type AudioTrack,
+  type Movie,
+  MovieError,
+  type RangeReader,
+  type TextTrack,
+  type Track,
+  type VideoTrack,
+} from "./movie.ts";
+import { type DescribedTable, type FoundTrack, readTrackBoxes, type TrackBoxes, trackOf } from "./read-track.ts";
+import { CompactTable } from "./sample-table.ts";
 import { FileWalk, readMoov } from "./top-level.ts";
 import { timescaleOf } from "./track-header.ts";
 
 const TRACKS_MAX = 64;
+/** 10 days. What is longer is a damaged table of durations. */
+const DURATION_SECONDS_MAX = 864_000;
 /** Samples behind the last in decode order whose picture may still come later. */
 const REORDER_MAX = 32;
+/** Objects of a track around its tables and buffers. */
+const OBJECT_BYTES = 2048;
 
 /** Presentation time at which the last sample of a track ends, in seconds. */
 const endSeconds = ({ table, shift, timescale }: Track): number => {
@@ -22,30 +38,108 @@ const endSeconds = ({ table, shift, timescale }: Track): number => {
 /** Bytes of a track beside its table. */
 const headerBytes = ({ codec, trackHeader }: Track): number => {
   const sets = codec.kind === "video" ? codec.parameterSets.reduce((sum, set) => sum + set.length, 0) : 0;
-  return codec.sampleEntry.length + trackHeader.length + sets;
+  return codec.sampleEntry.length + trackHeader.length + sets + OBJECT_BYTES;
 };
+
+/** `moov` and the file around it. */
+interface Opened {
+  readonly reader: RangeReader;
+  readonly moov: BoxView;
+  readonly mvex: BoxView | undefined;
+  readonly fragmentsFrom: number;
+}
+
+/** The table that `moov` itself has of a track; null: only fragments have its samples. */
+const tableOf = ({ stbl }: TrackBoxes, { mvex, reader }: Opened): CompactTable | null => {
+  const sizes = stbl.child("stsz") ?? stbl.child("stz2");
+  if (mvex && (!sizes || sizes.u32(8) === 0)) return null;
+  return new CompactTable(stbl, reader.sizeBytes);
+};
+
+interface Tables {
+  readonly tables: readonly (DescribedTable | null)[];
+  /** Bytes of `moov` that the tables hold on to. */
+  readonly moovBytes: number;
+}
+
+/** Tables hold on to the whole `moov` where they are most of it, and to copies of theirs where they are not. */
+const plainTables = (tracks: readonly TrackBoxes[], opened: Opened): Tables => {
+  const tables = tracks.map((track) => tableOf(track, opened));
+  const kept = tables.filter((table) => table !== null && table.sampleCount > 0);
+  const rawBytes = kept.reduce((sum, table) => sum + (table?.rawBytes ?? 0), 0);
+  const { length } = opened.moov.whole;
+  if (rawBytes >= length / 2) return { tables, moovBytes: length - rawBytes };
+  for (const table of tables) table?.detach();
+  return { tables, moovBytes: 0 };
+};
+
+/** Reads the fragments of these parts of the file, behind what `moov` has of each track. */
+const collect = async (tracks: readonly TrackBoxes[], opened: Opened, parts: readonly Part[]): Promise<Tables> => {
+  const budget = new SampleBudget();
+  const collectors = tracks.map((track) => {
+    const collector = new SampleCollector(budget);
+    const table = tableOf(track, opened);
+    if (table) collector.addTable(table);
+    return collector;
+  });
+  const trexes = new Map(
+    opened.mvex
+      ?.children()
+      .filter(({ type }) => type === "trex")
+      .map(readTrex),
+  );
+  const fragmentTracks = new Map<number, FragmentTrack>();
+  for (const [id, defaults] of trexes) fragmentTracks.set(id, { defaults, collector: null });
+  for (const [index, { id }] of tracks.entries())
+    fragmentTracks.set(id, { defaults: trexes.get(id) ?? NO_DEFAULTS, collector: collectors[index] ?? null });
+  for await (const { moof, offset } of fragmentsIn(opened.reader, parts)) readFragment(moof, offset, fragmentTracks);
+  return { tables: collectors.map((collector) => collector.table(opened.reader.sizeBytes)), moovBytes: 0 };
+};
+
+/** What an index says of the fragments' places is tried first; the boxes decide. */
+const fragmentedTables = async (tracks: readonly TrackBoxes[], opened: Opened): Promise<Tables> => {
+  const parts = await fragmentParts(opened.reader, opened.fragmentsFrom);
+  try {
+    return await collect(tracks, opened, parts);
+  } catch (error) {
+    if (!(error instanceof MovieError) || parts.length === 1) throw error;
+    return collect(tracks, opened, [[opened.fragmentsFrom, opened.reader.sizeBytes]]);
+  }
+};
+
+/** Whole seconds, exact in each timescale, by which fragments of a live recording begin late; 0 for others. */
+const lateSeconds = (tracks: readonly Track[]): number => {
+  const starts = tracks.map(({ table, shift, timescale }) => (table.dtsOf(0) + shift) / timescale);
+  return Math.max(0, Math.floor(Math.min(...starts)));
+};
+
+const byKind = (tracks: readonly Track[]): Pick<Movie, "video" | "audio" | "text"> => ({
+  video: tracks.filter((track): track is VideoTrack => track.codec.kind === "video"),
+  audio: tracks.filter((track): track is AudioTrack => track.codec.kind === "audio"),
+  text: tracks.filter((track): track is TextTrack => track.codec.kind === "text"),
+});
 
 /** Rejects with a MovieError where the file can't be served, and with what the reader rejects with. */
 export const openMovie = async (reader: RangeReader): Promise<Movie> => {
-  const walk = new FileWalk(reader);
-  const { moov: bytes } = await readMoov(walk);
+  const { moov: bytes, fragmentsFrom } = await readMoov(new FileWalk(reader));
   const moov = new BoxView("moov", bytes, boxHeader(bytes, 0)?.headerBytes ?? 8);
+  if (moov.child("cmov")) unsupported("its moov is compressed");
+  const opened = { reader, moov, mvex: moov.child("mvex"), fragmentsFrom };
   const traks = moov.children().filter(({ type }) => type === "trak");
   if (traks.length > TRACKS_MAX) unsupported(`it has ${traks.length} tracks: ${TRACKS_MAX} are taken`);
-  const context = { movieTimescale: timescaleOf(moov.need("mvhd")), fileBytes: reader.sizeBytes };
-  const found = traks.map((trak) => readTrack(trak, context));
-  const ignored = found.filter((one) => typeof one === "string");
+  const movieTimescale = timescaleOf(moov.need("mvhd"));
+  const described = traks.map(readTrackBoxes);
+  const boxes = described.filter((one): one is TrackBoxes => typeof one !== "string");
+  const { tables, moovBytes } = await (opened.mvex ? fragmentedTables : plainTables)(boxes, opened);
+  const found = boxes.map((one, index) => trackOf(one, tables[index] ?? null, movieTimescale));
+  const ignored = [...described, ...found].filter((one) => typeof one === "string");
   const served = found.filter((one): one is FoundTrack => typeof one !== "string");
-  const tracks = [...served.filter(({ enabled }) => enabled), ...served.filter(({ enabled }) => !enabled)].map(
-    ({ track }) => track,
-  );
-  if (tracks.length === 0) unsupported(`no track that can be served: ${ignored.join(", ") || "none"}`);
-  return {
-    video: tracks.filter((track): track is VideoTrack => track.codec.kind === "video"),
-    audio: tracks.filter((track): track is AudioTrack => track.codec.kind === "audio"),
-    text: tracks.filter((track): track is TextTrack => track.codec.kind === "text"),
-    ignored,
-    durationSeconds: Math.max(...tracks.map(endSeconds)),
-    heapBytes: bytes.length + tracks.reduce((sum, track) => sum + headerBytes(track), 0),
-  };
+  if (served.length === 0) unsupported(`it has no track that is served (${ignored.join(", ") || "none at all"})`);
+  const inOrder = [...served.filter(({ enabled }) => enabled), ...served.filter(({ enabled }) => !enabled)];
+  const late = opened.mvex ? lateSeconds(inOrder.map(({ track }) => track)) : 0;
+  const tracks = inOrder.map(({ track }) => ({ ...track, shift: track.shift - late * track.timescale }));
+  const durationSeconds = Math.max(...tracks.map(endSeconds));
+  if (!(durationSeconds <= DURATION_SECONDS_MAX)) damaged(`it lasts ${durationSeconds} s`);
+  const heapBytes = tracks.reduce((sum, track) => sum + track.table.heapBytes + headerBytes(track), moovBytes);
+  return { ...byKind(tracks), ignored, durationSeconds: Math.max(0, durationSeconds), heapBytes };
 };

@@ -1,5 +1,5 @@
 /** Parameter sets as decoder configurations carry them, in the order in which they are sent in band. */
-import { type BoxView, ownCopy } from "./box-view.ts";
+import { type BoxView, damaged, ownCopy } from "./box-view.ts";
 
 /** What a video track needs besides its samples. */
 export interface NalConfig {
@@ -19,11 +19,15 @@ const unitsAt = (box: BoxView, from: number, count: number): { units: Buffer[]; 
   return { units, end: at };
 };
 
+/** `lengthSizeMinusOne` (ISO/IEC 14496-15 §5.3.3.1.3): 2 is not allowed. */
+const lengthBytes = (bits: number): number =>
+  (bits & 3) === 2 ? damaged("a NAL unit length of 3 bytes") : (bits & 3) + 1;
+
 /** SPS, then PPS of `avcC` (ISO/IEC 14496-15 §5.3.3.1). */
 export const readAvcC = (avcC: BoxView): NalConfig => {
   const sps = unitsAt(avcC, 6, avcC.u8(5) & 0x1f);
   const pps = unitsAt(avcC, sps.end + 1, avcC.u8(sps.end));
-  return { nalLengthBytes: (avcC.u8(4) & 3) + 1, parameterSets: [...sps.units, ...pps.units] };
+  return { nalLengthBytes: lengthBytes(avcC.u8(4)), parameterSets: [...sps.units, ...pps.units] };
 };
 
 const PARAMETER_SET_TYPES = [32, 33, 34]; // VPS, SPS, PPS
@@ -39,5 +43,5 @@ export const readHvcC = (hvcC: BoxView): NalConfig => {
     at = end;
   }
   const parameterSets = PARAMETER_SET_TYPES.flatMap((type) => byType.get(type) ?? []);
-  return { nalLengthBytes: (hvcC.u8(21) & 3) + 1, parameterSets };
+  return { nalLengthBytes: lengthBytes(hvcC.u8(21)), parameterSets };
 };

@@ -1,46 +1,91 @@
-/** Reads one `trak` (ISO/IEC 14496-12 §8.3). */
-import { type BoxView, boxesIn, ownCopy } from "./box-view.ts";
+/** Reads `trak` boxes (ISO/IEC 14496-12 §8.3). */
+import { type BoxView, boxesIn, damaged, ownCopy, unsupported } from "./box-view.ts";
 import { readCodec } from "./codec.ts";
 import { editShift } from "./edit-list.ts";
-import type { Track } from "./movie.ts";
-import { CompactTable } from "./sample-table.ts";
-import { isEnabled, rotationOf, timescaleOf, trackId } from "./track-header.ts";
+import type { Codec, SampleTable, Track } from "./movie.ts";
+import { isEnabled, languageOf, nameOf, rotationOf, timescaleOf, trackId } from "./track-header.ts";
 
-export interface MovieContext {
-  readonly movieTimescale: number;
-  readonly fileBytes: number;
+/** Descriptions of one track; what is read is the first, and what samples use. */
+const DESCRIPTIONS_MAX = 64;
+
+/** A track whose codec is served, before its samples are known. */
+export interface TrackBoxes {
+  readonly id: number;
+  readonly trak: BoxView;
+  readonly tkhd: BoxView;
+  readonly mdia: BoxView;
+  readonly stbl: BoxView;
+  /** Sample entries, in order. */
+  readonly entries: readonly BoxView[];
+  readonly handler: string;
 }
+
+/** A table that tells which sample entries its samples have, 1-based (§8.5.2). */
+export interface DescribedTable extends SampleTable {
+  readonly descriptions: ReadonlySet<number>;
+}
+
+/** Media in another file (§8.7.2): a QuickTime reference movie. */
+const isElsewhere = (mdia: BoxView, entry: BoxView): boolean => {
+  const dref = mdia.find("minf", "dinf", "dref");
+  const reference = dref ? boxesIn(dref.body, 8, "dref")[entry.u16(6) - 1] : undefined;
+  return reference !== undefined && reference.bytes >= 4 && (reference.flags & 1) === 0;
+};
+
+const codecOf = ({ stbl, handler }: Pick<TrackBoxes, "stbl" | "handler">, entry: BoxView): Codec | string =>
+  readCodec(entry, { handler, stsdVersion: stbl.need("stsd").version });
+
+/** The boxes of a track; a text names what is not served. */
+export const readTrackBoxes = (trak: BoxView): TrackBoxes | string => {
+  const tkhd = trak.need("tkhd");
+  const mdia = trak.need("mdia");
+  const handler = mdia.need("hdlr").slice(8, 4).toString("latin1");
+  const stbl = mdia.need("minf", "stbl");
+  const entries = boxesIn(stbl.need("stsd").body, 8, "stsd").slice(0, DESCRIPTIONS_MAX);
+  const [entry] = entries;
+  if (!entry) return `${handler} without a sample entry`;
+  const codec = codecOf({ stbl, handler }, entry);
+  if (typeof codec === "string") return codec;
+  if (isElsewhere(mdia, entry)) return `${entry.type} in another file`;
+  return { id: trackId(tkhd), trak, tkhd, mdia, stbl, entries, handler };
+};
+
+/** The codec of the samples that are there: all must have the same sample entry. */
+const codecOfSamples = (boxes: TrackBoxes, descriptions: ReadonlySet<number>): Codec | string => {
+  const used = [...descriptions].map(
+    (index) => boxes.entries[index - 1] ?? damaged(`a sample description ${index} of ${boxes.entries.length}`),
+  );
+  const entry = used[0] ?? damaged("samples without a description");
+  if (used.some(({ whole }) => !whole.equals(entry.whole))) unsupported("its codec changes within a track");
+  return codecOf(boxes, entry);
+};
+
 export interface FoundTrack {
   readonly track: Track;
   readonly enabled: boolean;
 }
 
-/** The track, or what its sample entry is called where it can't be served. */
-export const readTrack = (trak: BoxView, context: MovieContext): FoundTrack | string => {
-  const tkhd = trak.need("tkhd");
-  const mdia = trak.need("mdia");
-  const handler = mdia.need("hdlr").slice(8, 4).toString("latin1");
-  const stbl = mdia.need("minf", "stbl");
-  const [entry] = boxesIn(stbl.need("stsd").body, 8, "stsd");
-  if (!entry) return handler;
-  const codec = readCodec(entry, handler);
-  if (!codec) return entry.type;
+/** The track with its samples; a text names what is not served. */
+export const trackOf = (
+  boxes: TrackBoxes,
+  table: DescribedTable | null,
+  movieTimescale: number,
+): FoundTrack | string => {
+  const { id, trak, tkhd, mdia } = boxes;
+  if (!table || table.sampleCount === 0) return `${boxes.entries[0]?.type} without samples`;
+  const codec = codecOfSamples(boxes, table.descriptions);
+  if (typeof codec === "string") return codec;
   const timescale = timescaleOf(mdia.need("mdhd"));
-  const table = new CompactTable(stbl, context.fileBytes);
-  if (table.sampleCount === 0) return entry.type;
-  const elst = trak.find("edts", "elst");
-  return {
-    enabled: isEnabled(tkhd),
-    track: {
-      id: trackId(tkhd),
-      codec,
-      timescale,
-      shift: editShift(elst, { movie: context.movieTimescale, track: timescale }),
-      language: "und",
-      name: "",
-      rotation: rotationOf(tkhd),
-      trackHeader: ownCopy(tkhd.whole),
-      table,
-    },
+  const track = {
+    id,
+    codec,
+    timescale,
+    shift: editShift(trak.find("edts", "elst"), { movie: movieTimescale, track: timescale }),
+    language: languageOf(mdia),
+    name: nameOf(trak),
+    rotation: codec.kind === "video" ? rotationOf(tkhd) : 0,
+    trackHeader: ownCopy(tkhd.whole),
+    table,
   };
+  return { track, enabled: isEnabled(tkhd) };
 };

@@ -1,5 +1,7 @@
 /** A table of (sample count, value) pairs, as `stts` and `ctts` are (ISO/IEC 14496-12 §8.6.1), left as raw bytes. */
 
+import { ownView } from "./box-view.ts";
+
 /** Entries between two running sums: a look-up walks half of that; the sums cost a quarter of a byte per entry. */
 const STRIDE = 64;
 const ENTRY_BYTES = 8;
@@ -13,7 +15,9 @@ export class RunTable {
   /** The largest value, unsigned. */
   readonly largest: number;
   readonly heapBytes: number;
-  readonly #entries: DataView;
+  /** Part of `heapBytes` that are bytes of the file. */
+  readonly rawBytes: number;
+  #entries: DataView;
   /** Before every 64th entry; infinite where there is none. */
   readonly #samplesBefore: Float64Array;
   readonly #ticksBefore: Float64Array;
@@ -46,7 +50,13 @@ export class RunTable {
     this.sampleCount = samples;
     this.ticks = ticks;
     this.largest = largest;
+    this.rawBytes = entries.byteLength;
     this.heapBytes = entries.byteLength + 2 * this.#ticksBefore.byteLength;
+  }
+
+  /** Copies what it keeps of the file's bytes. */
+  detach(): void {
+    this.#entries = ownView(this.#entries);
   }
 
   /** Finds the entry of a sample, which must be one that the table describes. */

@@ -1,18 +1,20 @@
 /** Sizes of samples, left as raw bytes (ISO/IEC 14496-12 §8.7.3). */
-import { type BoxView, damaged, unsupported } from "./box-view.ts";
+import { type BoxView, damaged, ownView, unsupported } from "./box-view.ts";
 
 /** Of one track: 38 hours of 120 frames a second. Counts alone, without bytes behind them, must not keep us busy. */
-const SAMPLES_MAX = 2 ** 24;
+export const SAMPLES_MAX = 2 ** 24;
 
 /** `stsz` and `stz2`. */
 export class SampleSizes {
   readonly count: number;
   readonly heapBytes: number;
+  /** Part of `heapBytes` that are bytes of the file. */
+  readonly rawBytes: number;
   /** Of every sample; 0: the table has one for each. */
   readonly #fixed: number;
   /** Bits of an entry: 32, or 4, 8, 16 of `stz2`. */
   readonly #bits: number;
-  readonly #table: DataView;
+  #table: DataView;
 
   constructor(box: BoxView) {
     const compact = box.type === "stz2";
@@ -22,7 +24,13 @@ export class SampleSizes {
     if (![4, 8, 16, 32].includes(this.#bits)) damaged(`stz2: sizes of ${this.#bits} bits`);
     if (this.count > SAMPLES_MAX) unsupported(`a track of ${this.count} samples: ${SAMPLES_MAX} are taken`);
     this.#table = box.table(12, this.#fixed === 0 ? this.count : 0, this.#bits / 8);
-    this.heapBytes = this.#table.byteLength;
+    this.rawBytes = this.#table.byteLength;
+    this.heapBytes = this.rawBytes;
+  }
+
+  /** Copies what it keeps of the file's bytes. */
+  detach(): void {
+    this.#table = ownView(this.#table);
   }
 
   at(sample: number): number {

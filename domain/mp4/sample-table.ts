@@ -3,7 +3,7 @@
  * chunk offsets stay the raw bytes of the file and are read for the samples that are asked for: a film of 100 minutes
  * has 425,000 samples, and a playlist needs a few thousand of them.
  */
-import { type BoxView, damaged, unsupported } from "./box-view.ts";
+import { type BoxView, damaged, ownView, unsupported } from "./box-view.ts";
 import { ChunkTable } from "./chunk-table.ts";
 import type { Samples, SampleTable } from "./movie.ts";
 import { firstAtLeast, RunTable } from "./run-table.ts";
@@ -76,13 +76,15 @@ export class CompactTable implements SampleTable {
   readonly endDts: number;
   readonly syncSamples: Uint32Array | null;
   readonly heapBytes: number;
+  /** Part of `heapBytes` that are bytes of the file, in the buffer from which it was read. */
+  readonly rawBytes: number;
   /** Indexes into `stsd`, 1-based, of its samples. */
   readonly descriptions: ReadonlySet<number>;
   readonly #fileBytes: number;
   readonly #sizes: SampleSizes;
   readonly #chunks: ChunkTable;
   readonly #durations: RunTable;
-  readonly #ctts: DataView;
+  #ctts: DataView;
   #compositions: RunTable | undefined;
 
   /** Reads `stbl`, whose bytes it keeps. */
@@ -103,9 +105,18 @@ export class CompactTable implements SampleTable {
     const ctts = stbl.child("ctts");
     this.#ctts = ctts ? ctts.table(8, ctts.u32(4), 8) : NO_ENTRIES;
     const sums = Math.ceil(this.#ctts.byteLength / 32); // that #composition makes on first use
-    this.heapBytes = this.#sizes.heapBytes + this.#chunks.heapBytes + this.#durations.heapBytes;
-    this.heapBytes += this.#ctts.byteLength + sums + (this.syncSamples?.byteLength ?? 0);
+    const tables = [this.#sizes, this.#chunks, this.#durations];
+    this.rawBytes = tables.reduce((sum, table) => sum + table.rawBytes, this.#ctts.byteLength);
+    this.heapBytes = tables.reduce((sum, table) => sum + table.heapBytes, this.#ctts.byteLength + sums);
+    this.heapBytes += this.syncSamples?.byteLength ?? 0;
     if (this.sampleCount > 0) this.samples(this.sampleCount - 1, this.sampleCount); // a cut file is told at once
+  }
+
+  /** Copies what it keeps of the file's bytes, so that the buffer from which it was read can go. */
+  detach(): void {
+    for (const table of [this.#sizes, this.#chunks, this.#durations]) table.detach();
+    this.#ctts = ownView(this.#ctts);
+    this.#compositions = undefined;
   }
 
   dtsOf(sample: number): number {

@@ -66,8 +66,15 @@ const BOXES_MAX = 10_000;
 /** Types with which a file of this family begins (§4.3; QuickTime File Format: files without `ftyp`). */
 const FIRST_TYPES = new Set(["ftyp", "styp", "moov", "mdat", "free", "skip", "wide", "pnot", "uuid", "pdin", "sidx"]);
 
-/** The whole `moov`, and where it is. */
-export const readMoov = async (walk: FileWalk): Promise<{ moov: Buffer; box: FileBox }> => {
+export interface FoundMoov {
+  readonly moov: Buffer;
+  /** Where fragments may begin: at the first one before `moov`, else behind it. */
+  readonly fragmentsFrom: number;
+}
+
+/** Looks for `moov` from the file's beginning and reads the whole of it. */
+export const readMoov = async (walk: FileWalk): Promise<FoundMoov> => {
+  let firstMoof: number | null = null;
   for (let offset = 0, count = 0; offset < walk.sizeBytes; count += 1) {
     if (count === BOXES_MAX) damaged(`no moov within the first ${BOXES_MAX} boxes`);
     if (offset === 0 && walk.sizeBytes < 8) unsupported("it is not an MP4 file");
@@ -76,8 +83,9 @@ export const readMoov = async (walk: FileWalk): Promise<{ moov: Buffer; box: Fil
     if (box.type === "moov") {
       if (box.sizeBytes > MOOV_BYTES_MAX)
         unsupported(`its moov has ${box.sizeBytes} bytes: ${MOOV_BYTES_MAX} are taken`);
-      return { moov: await walk.whole(box), box };
+      return { moov: await walk.whole(box), fragmentsFrom: firstMoof ?? offset + box.sizeBytes };
     }
+    if (box.type === "moof") firstMoof ??= offset;
     offset += box.sizeBytes;
   }
   return damaged("it has no moov box: it was not finished, or is cut off");
