@@ -5,6 +5,7 @@
 import { createServer, type Server, type Socket } from "node:net";
 import { codeOf, type FaultData } from "../../contracts/errors.ts";
 import type { Log } from "../log/log.ts";
+import type { AccessLog } from "./access-log.ts";
 import type { RawHandler } from "./exchange.ts";
 import { healthAnswer, isHealthPath, type Ready } from "./health.ts";
 import { listening } from "./listening.ts";
@@ -13,6 +14,7 @@ import { type ConnectionHost, RawConnection } from "./raw-connection.ts";
 import { Deadlines } from "./raw-deadlines.ts";
 import type { Exchange } from "./raw-exchange.ts";
 import { type RawLimits, rawLimits } from "./raw-limits.ts";
+import { ListenerCounts } from "./raw-metrics.ts";
 import { networkOf, refusalBytes } from "./raw-refusal.ts";
 import { isClientGone } from "./raw-writer.ts";
 
@@ -28,6 +30,8 @@ export interface RawListenerOptions {
   readonly handle: RawHandler;
   /** What differs from the product's limits. */
   readonly limits?: Partial<RawLimits>;
+  /** Closed by who opened it, after the listener. */
+  readonly accessLog?: AccessLog;
 }
 
 export interface RawListener {
@@ -41,6 +45,8 @@ const CLOSE_GRACE_MS = 5_000;
 const BACKLOG = 4_096;
 const WRITE_BYTES_AHEAD = 64 * 1024;
 const TICK_MS = 500;
+/** What nginx logs where the client went away before its answer. */
+const CLIENT_LEFT = 499;
 /** Clients that are told that there is no room; beyond that they are cut without a word. */
 const TURNED_AWAY_MAX = 256;
 
@@ -53,6 +59,7 @@ class RawServer implements ConnectionHost {
   readonly #connections = new Set<RawConnection>();
   /** Open connections of each address that has some. */
   readonly #perAddress = new Map<string, number>();
+  readonly #counts: ListenerCounts;
   #turnedAway = 0;
 
   constructor(options: RawListenerOptions) {
@@ -60,6 +67,7 @@ class RawServer implements ConnectionHost {
     this.limits = rawLimits(options.limits);
     this.deadlines = new Deadlines(Math.min(TICK_MS, this.limits.lingerMs / 4));
     this.deadlines.start();
+    this.#counts = new ListenerCounts(options.name, () => this.#connections.size);
     this.server = createServer({ allowHalfOpen: true, noDelay: true, highWaterMark: WRITE_BYTES_AHEAD }, (socket) =>
       this.#opened(socket),
     );
@@ -90,9 +98,17 @@ class RawServer implements ConnectionHost {
     exchange.giveUp({ code: "DEADLINE_PASSED", data: { what: name } });
   }
 
-  note(): void {}
+  note(exchange: Exchange, isWhole: boolean): void {
+    const { sentBytes, httpMinor } = exchange;
+    const tookMs = performance.now() - exchange.startedMs;
+    const status = exchange.status === 0 ? CLIENT_LEFT : exchange.status;
+    if (isWhole) this.#counts.answered(status, sentBytes, tookMs / 1_000);
+    else this.#counts.cut();
+    this.#options.accessLog?.note({ request: exchange, httpMinor, status, sentBytes, tookMs });
+  }
 
   refused(connection: RawConnection, refusal: Refusal): void {
+    this.#counts.refused(refusal.code);
     connection.socket.write(refusalBytes(refusal));
   }
 
@@ -117,6 +133,7 @@ class RawServer implements ConnectionHost {
     await closed;
     clearTimeout(cut);
     this.deadlines.stop();
+    this.#counts.close();
   }
 
   #opened(socket: Socket): void {

@@ -13,8 +13,12 @@ export const problemParts = (
   requestId: string,
   further: HeaderLines = "",
 ): { readonly status: number; readonly headers: HeaderLines; readonly body: Buffer } => {
-  let headers = `Content-Type: ${PROBLEM_TYPE}\r\nX-Content-Type-Options: nosniff\r\nX-Request-Id: ${requestId}\r\n`;
-  const own: Record<string, string> = { "cache-control": "no-store", ...problemHeaders(refusal.code) };
+  let headers = `Content-Type: ${PROBLEM_TYPE}\r\nX-Request-Id: ${requestId}\r\n`;
+  const own: Record<string, string> = {
+    "cache-control": "no-store",
+    "x-content-type-options": "nosniff",
+    ...problemHeaders(refusal.code),
+  };
   for (const [name, value] of Object.entries(own)) {
     if (name === "connection") continue; // the connection says itself whether it goes on
     if (lineOf(further, name) === undefined) headers += `${titled(name)}: ${value}\r\n`;
