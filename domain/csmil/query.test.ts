@@ -193,7 +193,7 @@ test("a list keeps the lowest audio, a single range does not", () => {
   assert.deepEqual(listed("__a__=on", mixed), [64, 128, ...KBPS]); // its own audio takes precedence
 });
 
-test("corrections go to the variants in ascending order, the last one to the rest, and nothing is chosen by them", () => {
+test("corrections go to variants in ascending order, the last one to the rest, and nothing is chosen by them", () => {
   const corrections = (query: string) =>
     variantsOf(set, read(query)).map(({ index, correction }) => [index, correction]);
   assert.deepEqual(corrections("bwcorrection=5 10-10"), [

@@ -1,4 +1,4 @@
-/** Query strings of MSOD (C-61…C-68): read, checked, and as values. Parameters of others (tokens, `v`) are not looked at. */
+/** Query strings of MSOD (C-61…C-68), read and checked. Parameters of others (tokens, `v`) are not looked at. */
 import type { TimeSpan } from "../vod/selection.ts";
 import { partsProblem } from "./path.ts";
 
@@ -137,7 +137,7 @@ const read = (parameters: URLSearchParams): MasterQuery => {
   };
 };
 
-/** Reads a query (without its `?`). A parameter of MSOD that is malformed is refused; of a repeated one the first counts. */
+/** Reads a query (without its `?`). A malformed parameter of MSOD is refused; of a repeated one the first counts. */
 export const parseQuery = (query: string): MasterQuery | QueryRefusal => {
   try {
     return read(new URLSearchParams(query));

@@ -1,6 +1,6 @@
 /**
- * What a path of the packager asks for (mission C-01…C-15, C-60): a file, a csmil set or a SMIL file, and one leaf below it.
- * Pure: whether anything is there is for others to find out.
+ * What a path of the packager asks for (C-01…C-15, C-60): a file, a csmil set or a SMIL file, and one leaf below it.
+ * Whether anything is there is for others to find out.
  */
 import { type Leaf, leafName, leafOf } from "./leaf.ts";
 import {
@@ -120,8 +120,8 @@ const sanitized = (parts: readonly string[]): readonly string[] | PathRefusal =>
 };
 
 /**
- * Reads the path of a request target as sent (no query). A path that is none of ours is NOT_FOUND, also one that names a
- * file itself (C-13); one that no name may have is PATH_REFUSED.
+ * Reads the path of a request target as sent (no query). A path that is none of ours is NOT_FOUND, also one that names
+ * a file itself (C-13); one that no name may have is PATH_REFUSED.
  */
 export const parsePackagerPath = (path: string, options: PathOptions): PackagerRequest | PathRefusal => {
   if (!path.startsWith(options.prefix)) return notFound("another prefix");

@@ -78,9 +78,9 @@ const corrected = (listed: readonly Variant[], percents: readonly number[]): rea
   }));
 
 /**
- * The variants of a manifest, out of the whole set in ascending order. `b` comes first, then audio is extracted from the
- * lowest that is left, then bandwidths are corrected in ascending order, and last the preferred one moves to the front: it
- * is chosen by what it takes and not by what it was corrected to. Empty when the filters leave nothing.
+ * The variants of a manifest, out of the whole set in ascending order. `b` comes first, then audio is extracted from
+ * the lowest that is left, then bandwidths are corrected in ascending order, and last the preferred one moves to the
+ * front: it is chosen by what it takes, not by what it was corrected to. Empty when the filters leave nothing.
  */
 export const variantsOf = (
   set: readonly Rendition[],

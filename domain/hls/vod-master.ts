@@ -108,7 +108,7 @@ const displayWidth = ({ width, sampleAspectRatio: [horizontal, vertical] }: Rend
   Math.round((width * horizontal) / vertical);
 const resolutionOf = (video: RenditionTrack): string => `RESOLUTION=${displayWidth(video)}x${video.height}`;
 
-/** NONE must be told of all variants or of none (§4.3.4.2). Where nobody looked, NONE, as MSOD says without its option. */
+/** NONE is told of all variants or of none (§4.3.4.2); also where nobody looked, as MSOD does without its option. */
 const captionsOf = ({ captions }: Master, { closedCaptions }: Rendition): string[] => {
   if (!captions) return ["CLOSED-CAPTIONS=NONE"];
   return closedCaptions === true ? ['CLOSED-CAPTIONS="cc"'] : [];

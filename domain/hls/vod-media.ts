@@ -11,7 +11,7 @@ import { type SegmentRange, wholeRange } from "../vod/selection.ts";
 export interface PlaylistKey {
   readonly method: "AES-128" | "SAMPLE-AES" | "SAMPLE-AES-CTR";
   readonly uri: string;
-  /** 32 hex digits for all segments, or those of one by its 1-based number; null: the media sequence number is the IV. */
+  /** 32 hex digits for all segments, or those of one by its 1-based number; null: the media sequence number. */
   readonly iv: string | ((segmentNumber: number) => string) | null;
   readonly keyFormat?: string;
   readonly keyFormatVersions?: string;
@@ -98,7 +98,7 @@ interface Body {
   readonly changingKeys: readonly PlaylistKey[];
 }
 
-// Built by appending: a thousand lines in a tenth of a millisecond, where an array that is joined takes three times that.
+// Appended to a text: a thousand lines in a tenth of a millisecond (measured).
 const body = ({ instants, range, before, after, changingKeys }: Body): string => {
   let text = "";
   let lastMs = -1;
@@ -140,8 +140,8 @@ const instantsOfTracks = ({ plan, audio }: Rendition, tracks: TrackChoice): Inst
 };
 
 /**
- * The media playlist of some tracks of a rendition. Keys come behind EXT-X-MAP: the init section is never encrypted as a
- * whole (§4.3.2.5).
+ * The media playlist of some tracks of a rendition. Keys come behind EXT-X-MAP: the init section is never encrypted as
+ * a whole (§4.3.2.5).
  */
 export const vodMediaPlaylist = (rendition: Rendition, options: MediaListOptions): string => {
   const { container, tracks, base, query, keys = [] } = options;
