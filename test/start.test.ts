@@ -49,14 +49,20 @@ test("an unknown role and an unknown argument stop it with 64 and one line", asy
 });
 
 /** One role, without a bus that it could reach. */
-const alone = { NATS_URL: "nats://127.0.0.1:1", PORT: "0", EDGE_PORT: "0", STREAMER_PORT: "0", LOG_LEVEL: "silent" };
+const alone = {
+  ...{ NATS_URL: "nats://127.0.0.1:1", LOG_LEVEL: "silent" },
+  ...{ PORT: "0", EDGE_PORT: "0", STREAMER_PORT: "0", PACKAGER_PORT: "0" },
+};
 
 test("a port that is taken stops the start with 64 and one line that names its variable", async (t) => {
   const server = createServer().listen(0, "127.0.0.1");
   await once(server, "listening");
   t.after(() => void server.close());
   const port = String((server.address() as AddressInfo).port);
-  const roles = { PORT: "gateway", EDGE_PORT: "edge", STREAMER_PORT: "streamer", HEALTH_PORT: "gateway" };
+  const roles = {
+    ...{ PORT: "gateway", EDGE_PORT: "edge", STREAMER_PORT: "streamer", PACKAGER_PORT: "packager" },
+    HEALTH_PORT: "gateway",
+  };
   for (const [variable, ROLES] of Object.entries(roles)) {
     const env = { ...alone, ROLES, DATA_DIR: await tempDir(t), [variable]: port };
     assert.deepEqual(await start([], env), {

@@ -77,8 +77,8 @@ export const VARIABLES = {
     roles: ["streamer"],
   }),
   allowPrivateSources: fixed("ALLOW_PRIVATE_SOURCES", cidrList, "", {
-    doc: "Private networks that tenants may name in source and castis URLs.",
-    roles: ["control", "streamer", "edge"],
+    doc: "Private networks that tenants may name in source and castis URLs, and that a packager's source may lead to.",
+    roles: ["control", "streamer", "packager", "edge"],
   }),
   edgeCacheBytes: fixed("EDGE_CACHE_BYTES", bytes(MiB), "512MiB", {
     doc: "Memory for the edge's cache.",

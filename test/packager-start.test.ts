@@ -1,0 +1,31 @@
+/** The packager as a process of its own: no other server, and quickly there. */
+import assert from "node:assert/strict";
+import { readdirSync } from "node:fs";
+import { test } from "node:test";
+import { startNode } from "./support/platform.ts";
+
+const READY_SECONDS_MAX = 2;
+
+test("a packager alone is ready within two seconds, without database and bus", async (t) => {
+  const node = await startNode(t, { env: { ROLES: "packager", DATABASE_URL: "", NATS_URL: "" } });
+  const { packager, gateway, edge, streamers } = node.endpoints;
+  assert.deepEqual([gateway, edge, streamers], [null, null, []]);
+  const seconds = Number(/is ready after ([\d.]+) s/.exec(node.output())?.[1]);
+  assert.ok(seconds <= READY_SECONDS_MAX, node.output());
+  assert.match(node.output(), new RegExp(`^ {2}Packager +${packager}/i/$`, "m"), "the words name it");
+  assert.deepEqual(
+    readdirSync(node.dataDir).filter((name) => name === "postgres"),
+    [],
+  );
+  for (const path of ["/livez", "/readyz", "/metrics", "/testing/test_player.html"]) {
+    assert.equal((await fetch(packager + path)).status, 200, path);
+  }
+  assert.equal((await fetch(`${packager}/i/nothing.mp4/master.m3u8`)).status, 404);
+  assert.equal(await node.stop(), 0);
+});
+
+test("what is set and has no effect is said once at the start", async (t) => {
+  const env = { ROLES: "packager", CASTERPAK_OUTPUT_SEGMENTDURATIONS: "8" };
+  const { output } = await startNode(t, { env });
+  assert.equal(output().split("CASTERPAK_OUTPUT_SEGMENTDURATIONS is no setting").length, 2, output());
+});
