@@ -1,0 +1,123 @@
+/**
+ * Memory in which segments are made: source areas, which reads of the file fill, and slots, which the packets go to and
+ * the answers are sent from. One linear memory, because the WebAssembly kernel works in nothing else.
+ */
+import { KERNEL_BASE64 } from "./kernel-bytes.ts";
+import { type PacketKernel, plainKernel } from "./plain-kernel.ts";
+import { PARAMETER_SET_BYTES_MAX } from "./video-stream.ts";
+
+/**
+ * Of each source area, at its front: parameter sets, or a PES packet of audio (64 KiB), and headers. What is read of the
+ * file goes behind them.
+ */
+export const TS_SCRATCH_BYTES = PARAMETER_SET_BYTES_MAX + 68 * 1024;
+
+const PAGE_BYTES = 65_536;
+/** Addresses are 32 bits. */
+const MEMORY_BYTES_MAX = 2 ** 32 - PAGE_BYTES;
+
+/** What is used of WebAssembly: the standard library of the language does not declare it. */
+declare const WebAssembly: {
+  readonly Memory: new (size: { initial: number; maximum: number }) => { readonly buffer: ArrayBuffer };
+  readonly Module: new (bytes: Uint8Array) => object;
+  readonly Instance: new (module: object, imports: object) => { readonly exports: { readonly packets: PacketKernel } };
+};
+
+/** `simd`: WebAssembly; `plain`: JavaScript, which gives the same bytes in three times the time. */
+export type KernelKind = "simd" | "plain";
+
+export interface TsMemoryLayout {
+  readonly sourceCount: number;
+  /** Of one source area: room for a segment's part of the file, and `TS_SCRATCH_BYTES` more. */
+  readonly sourceBytes: number;
+  readonly slotCount: number;
+  /** Of one slot. */
+  readonly slotBytes: number;
+  /** `simd` where the machine has it, unless told. */
+  readonly kernel?: KernelKind;
+}
+
+interface Backing {
+  readonly kind: KernelKind;
+  readonly buffer: ArrayBuffer;
+  readonly packets: PacketKernel;
+}
+
+const simdBacking = (byteLength: number): Backing => {
+  const pages = Math.ceil(byteLength / PAGE_BYTES);
+  const memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
+  const module = new WebAssembly.Module(Buffer.from(KERNEL_BASE64, "base64"));
+  const { packets } = new WebAssembly.Instance(module, { memory: { memory } }).exports;
+  return { kind: "simd", buffer: memory.buffer, packets };
+};
+
+const plainBacking = (byteLength: number): Backing => {
+  const buffer = new ArrayBuffer(byteLength);
+  return { kind: "plain", buffer, packets: plainKernel(buffer) };
+};
+
+/** Takes SIMD where it is to be had: not on every processor, and not where address space is limited. */
+const backing = (byteLength: number, kernel: KernelKind | undefined): Backing => {
+  if (kernel === "plain") return plainBacking(byteLength);
+  try {
+    return simdBacking(byteLength);
+  } catch (error) {
+    if (kernel === "simd") throw error;
+    return plainBacking(byteLength);
+  }
+};
+
+/**
+ * Areas of one size. The one that was given back last is taken first: pages that nobody has written to are not resident,
+ * so that the process holds as much as was ever in use at once.
+ */
+export class Areas {
+  readonly byteLength: number;
+  readonly #free: number[] = [];
+  readonly #taken = new Set<number>();
+
+  constructor(at: number, byteLength: number, count: number) {
+    this.byteLength = byteLength;
+    for (let index = count - 1; index >= 0; index -= 1) this.#free.push(at + index * byteLength);
+  }
+
+  get freeCount(): number {
+    return this.#free.length;
+  }
+  /** The address of a free area; null when all are taken. */
+  take(): number | null {
+    const at = this.#free.pop();
+    if (at === undefined) return null;
+    this.#taken.add(at);
+    return at;
+  }
+  give(at: number): void {
+    if (!this.#taken.delete(at)) throw new Error(`bug: the area at ${at} is not taken`);
+    this.#free.push(at);
+  }
+}
+
+const alignedTo16 = (byteLength: number): number => Math.ceil(byteLength / 16) * 16;
+
+/** Never grows: views of it stay valid as long as it lives. */
+export class TsMemory {
+  readonly kernel: KernelKind;
+  /** All of it; `bytes.subarray` of a slot is what is sent. */
+  readonly bytes: Buffer;
+  /** Copies whole payloads of 184 bytes into packets. */
+  readonly packets: PacketKernel;
+  readonly sources: Areas;
+  readonly slots: Areas;
+
+  constructor({ sourceCount, sourceBytes, slotCount, slotBytes, kernel }: TsMemoryLayout) {
+    const [source, slot] = [alignedTo16(sourceBytes), alignedTo16(slotBytes)];
+    const byteLength = sourceCount * source + slotCount * slot;
+    if (byteLength > MEMORY_BYTES_MAX) throw new Error(`${byteLength} bytes of segments: 4 GiB can be addressed`);
+    const { kind, buffer, packets } = backing(byteLength, kernel);
+    this.kernel = kind;
+    this.bytes = Buffer.from(buffer);
+    this.packets = packets;
+    this.sources = new Areas(0, source, sourceCount);
+    this.slots = new Areas(sourceCount * source, slot, slotCount);
+  }
+}

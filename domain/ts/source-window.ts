@@ -1,0 +1,100 @@
+/** Which part of a segment's media is in memory, and where. */
+import { MovieError } from "../mp4/movie.ts";
+import { expandedBytesMax } from "./access-unit.ts";
+import { Extents, type SourceRange } from "./extents.ts";
+import { TS_SCRATCH_BYTES } from "./memory.ts";
+import { MuxOrder, type SegmentSamples } from "./order.ts";
+import { keepsSize } from "./packet-count.ts";
+import type { TsProgram } from "./program.ts";
+
+const GAP_BYTES = 64 * 1024;
+/** How much a sample with lengths of one byte may grow, against its size. */
+const growthOf = (lengthBytes: number): number => expandedBytesMax(1000, lengthBytes) / 1000;
+
+/** A part of the memory that the caller has taken for this segment. */
+export interface SourceArea {
+  readonly at: number;
+  readonly byteLength: number;
+  /** Foreign bytes between samples up to this many are read along rather than asked around. */
+  readonly gapBytes?: number;
+}
+
+/** Goes ahead of the writer through the events of a segment, and takes as many in as a source area has room for. */
+export class SourceWindow {
+  /** Events that are taken in and not yet written. */
+  eventCount = 0;
+  isAtEnd = false;
+  /** Free for headers: `TS_SCRATCH_BYTES`. */
+  scratchAt = 0;
+  /** Free for a sample that grows. */
+  expansionAt = 0;
+  readonly #plan: MuxOrder;
+  readonly #samples: SegmentSamples;
+  /** What a sample needs besides its own size, as a share of it. */
+  readonly #growth: number;
+  readonly #extents = new Extents();
+  /** The plan's event is not taken in yet. */
+  #isAhead = false;
+  #unitsEnd = 0;
+
+  constructor(program: TsProgram, samples: SegmentSamples) {
+    const { video } = program;
+    this.#plan = new MuxOrder(program, samples);
+    this.#samples = samples;
+    this.#growth = video && !keepsSize(video) ? growthOf(video.nalLengthBytes) : 0;
+  }
+
+  /** What is to be read for the next events, as many as there is room for. */
+  take({ at, byteLength, gapBytes = GAP_BYTES }: SourceArea): SourceRange[] {
+    const room = byteLength - TS_SCRATCH_BYTES;
+    const limits = { bytesMax: Math.floor(room / (1 + this.#growth)), gapBytes };
+    this.scratchAt = at;
+    this.#extents.clear();
+    this.#unitsEnd = 0;
+    while (!this.isAtEnd) {
+      if (!this.#isAhead) this.isAtEnd = this.#plan.next() === "end";
+      const fits = this.isAtEnd || this.#fits(limits) || (this.eventCount === 0 && this.#fitsAlone(limits.bytesMax));
+      this.#isAhead = !fits;
+      if (!fits) break;
+      if (!this.isAtEnd) this.eventCount += 1;
+    }
+    if (this.eventCount === 0 && !this.isAtEnd)
+      throw new MovieError("unsupported", `a sample that does not fit into ${limits.bytesMax} bytes`);
+    const ranges = this.#extents.place(at + TS_SCRATCH_BYTES);
+    const last = ranges.at(-1);
+    this.expansionAt = last ? last.at + last.lengthBytes : at + TS_SCRATCH_BYTES;
+    return ranges;
+  }
+
+  #fits(limits: { readonly bytesMax: number; readonly gapBytes: number }): boolean {
+    const { kind, sample, sampleEnd } = this.#plan;
+    const samples = kind === "video" ? this.#samples.video : this.#samples.audio;
+    if (kind === "clock" || !samples) return true;
+    const { offset, size } = samples;
+    // Start codes are put in where lengths were: a sample must not be read twice out of one window.
+    if (kind === "video" && offset[sample]! < this.#unitsEnd) return false;
+    for (let index = sample; index < sampleEnd; index += 1) {
+      if (!this.#extents.add(offset[index]!, offset[index]! + size[index]!, limits)) return false;
+    }
+    if (kind === "video") this.#unitsEnd = offset[sample]! + size[sample]!;
+    return true;
+  }
+
+  /** Without what lies between its parts, so that there is progress whatever the gaps are. */
+  #fitsAlone(bytesMax: number): boolean {
+    this.#extents.clear();
+    return this.#fits({ bytesMax, gapBytes: 0 });
+  }
+
+  addressOf(offset: number): number {
+    return this.#extents.addressOf(offset);
+  }
+
+  /** Begins again behind what the writer has done; `repeats`: with the event that it is at. */
+  rewind(order: MuxOrder, { repeats }: { readonly repeats: boolean }): void {
+    this.#plan.follow(order);
+    this.#isAhead = repeats;
+    this.eventCount = 0;
+    this.isAtEnd = false;
+  }
+}
