@@ -135,21 +135,33 @@ export function* payloadSteps(parts: readonly Samples[], limits: StepLimits): Ge
   if (open.payloadBytes > 0) yield open.close({ part: parts.length, sample: 0 });
 }
 
+/** Samples of one track that a step has: from `first` up to `end`, counted from the first one of its `Samples`. */
+export interface StepPart {
+  readonly part: number;
+  readonly first: number;
+  readonly end: number;
+}
+
+/** The whole samples of a step, in its order; null for a step that is a piece of one. */
+export const stepParts = (parts: readonly Samples[], { from, to, piece }: PayloadStep): readonly StepPart[] | null =>
+  piece === null
+    ? parts.slice(from.part, to.part + 1).map((samples, index) => ({
+        part: from.part + index,
+        first: index === 0 ? from.sample : 0,
+        end: from.part + index === to.part ? to.sample : samples.count,
+      }))
+    : null;
+
 /** Copies what a step has read (`bytes` begins at its `lo`) behind each other; gives where it ends in `out`. */
 export const gatherStep = (parts: readonly Samples[], step: PayloadStep, target: FileBytes & GatherTarget): number => {
-  const { from, to, piece } = step;
   const { out } = target;
-  let { at } = target;
-  for (const [part, samples] of parts.entries()) {
-    if (part < from.part || part > to.part) continue;
-    if (piece) {
-      const offset = samples.offset[from.sample]!;
-      return copied(target, target, { offset: offset + piece.first, end: offset + piece.end });
-    }
-    const first = part === from.part ? from.sample : 0;
-    const end = part === to.part ? to.sample : samples.count;
-    at = gather(samples, target, { out, at, first, end });
+  if (step.piece) {
+    const offset = parts[step.from.part]!.offset[step.from.sample]!;
+    return copied(target, target, { offset: offset + step.piece.first, end: offset + step.piece.end });
   }
+  let { at } = target;
+  for (const { part, first, end } of stepParts(parts, step) ?? [])
+    at = gather(parts[part]!, target, { out, at, first, end });
   return at;
 };
 
