@@ -52,6 +52,11 @@ export class Deadlines {
   }
 
   clear(timed: Timed): void {
+    timed.dueMs = Number.POSITIVE_INFINITY;
+    this.#remove(timed);
+  }
+
+  #remove(timed: Timed): void {
     if (timed.tick !== -1) this.#slots[timed.tick % SLOT_COUNT]!.delete(timed);
     timed.tick = -1;
   }
@@ -72,13 +77,14 @@ export class Deadlines {
   }
 
   #look(timed: Timed): void {
-    if (timed.tick !== -1) return; // another one's end has set its deadline anew
+    // Another one's end may have set its deadline anew, or cleared it.
+    if (timed.tick !== -1 || timed.dueMs === Number.POSITIVE_INFINITY) return;
     if (timed.dueMs <= this.nowMs) timed.late();
     else this.#place(timed);
   }
 
   #place(timed: Timed): void {
-    this.clear(timed);
+    this.#remove(timed);
     const due = Math.ceil(timed.dueMs / this.#tickMs);
     // One beyond the wheel's reach is looked at on the way.
     timed.tick = Math.min(Math.max(due, this.#tick + 1), this.#tick + SLOT_COUNT - 1);
