@@ -7,7 +7,7 @@ const EXTENT_COUNT_MAX = 64;
 export interface SourceRange {
   readonly fileOffset: number;
   readonly lengthBytes: number;
-  /** Address in memory. */
+  /** Where it goes, counted from the start of the area. */
   readonly at: number;
 }
 
@@ -21,8 +21,8 @@ export class Extents {
   /** The one that was found last. */
   #last = 0;
 
-  get isEmpty(): boolean {
-    return this.#count === 0;
+  get bytes(): number {
+    return this.#bytes;
   }
   clear(): void {
     this.#count = 0;
@@ -66,10 +66,10 @@ export class Extents {
     this.#count += shift;
   }
 
-  /** Puts them one behind the other from `at` on; gives what is to be read. */
-  place(at: number): SourceRange[] {
+  /** Puts them one behind the other; gives what is to be read. */
+  place(): SourceRange[] {
     const ranges: SourceRange[] = [];
-    let to = at;
+    let to = 0;
     for (let index = 0; index < this.#count; index += 1) {
       const [fileOffset, end] = [this.#starts[index]!, this.#ends[index]!];
       this.#addresses[index] = to;
@@ -79,7 +79,7 @@ export class Extents {
     return ranges;
   }
 
-  /** Where a byte of the file is in memory; it must be of a range that was taken in. */
+  /** Where a byte of the file is in the area; it must be of a range that was taken in. */
   addressOf(offset: number): number {
     let index = this.#last;
     if (offset < this.#starts[index]! || offset >= this.#ends[index]!) {

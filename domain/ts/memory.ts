@@ -6,10 +6,7 @@ import { KERNEL_BASE64 } from "./kernel-bytes.ts";
 import { type PacketKernel, plainKernel } from "./plain-kernel.ts";
 import { PARAMETER_SET_BYTES_MAX } from "./video-stream.ts";
 
-/**
- * Of each source area, at its front: parameter sets, or a PES packet of audio (64 KiB), and headers. What is read of the
- * file goes behind them.
- */
+/** At the end of each source area, behind what is read of the file: parameter sets or 64 KiB of audio, and headers. */
 export const TS_SCRATCH_BYTES = PARAMETER_SET_BYTES_MAX + 68 * 1024;
 
 const PAGE_BYTES = 65_536;

@@ -6,7 +6,7 @@ import { COUNTER_CYCLE, writeClockPacket } from "./pes.ts";
 import { PesMaker } from "./pes-maker.ts";
 import type { TsProgram } from "./program.ts";
 import { PACKET_BYTES } from "./psi.ts";
-import { type SourceArea, SourceWindow } from "./source-window.ts";
+import { type SourceRoom, SourceWindow } from "./source-window.ts";
 
 export interface SegmentInput extends SegmentSamples {
   readonly program: TsProgram;
@@ -17,22 +17,22 @@ export interface SegmentInput extends SegmentSamples {
 }
 
 /** Where packets go. */
-export interface PacketSlot {
+export interface PacketRoom {
   readonly at: number;
-  readonly byteLength: number;
+  readonly capacity: number;
 }
 
 /**
  * One segment as a transport stream, made in as many steps as memory allows; the bytes don't depend on the steps.
  *
  *     while (!segment.isDone) {
- *       if (segment.needsSource) for (const range of segment.nextSource(area)) await read(range);
- *       send(slot, segment.fill(memory, slot));
+ *       if (segment.needsSource) for (const { fileOffset, lengthBytes, at } of segment.nextSource(room)) …read to area + at
+ *       send(out, segment.fill(memory, area, out));
  *     }
  *
- * The area is used from `nextSource` until it is asked for again, or given up by `releaseSource`: what is not written by
- * then is read once more. Each segment stands alone and goes on with the counters of the one before it: PAT and PMT count
- * segments, other PIDs have a multiple of 16 packets.
+ * The area belongs to the segment from `nextSource` until it is asked for again, or given up by `releaseSource`: what is
+ * not written by then is read once more. Each segment stands alone and goes on with the counters of the one before it: PAT
+ * and PMT count segments, other PIDs have a multiple of 16 packets.
  */
 export class TsSegment {
   readonly #input: SegmentInput;
@@ -77,13 +77,13 @@ export class TsSegment {
   }
 
   /**
-   * What is to be read before `fill`, and where to: as much as the area has room for. Throws a MovieError when not even one
-   * sample has room.
+   * What is to be read before `fill`, and where to: as much as has room, one access unit at least. Throws a MovieError when
+   * that has none.
    */
-  nextSource(area: SourceArea): SourceRange[] {
+  nextSource(room: SourceRoom): SourceRange[] {
     if (!this.needsSource) throw new Error("bug: what was read is not used up");
     this.#hasArea = true;
-    return this.#window.take(area);
+    return this.#window.take(room);
   }
 
   /** The area is wanted for something else. */
@@ -99,15 +99,16 @@ export class TsSegment {
     this.#window.rewind(this.#order, { repeats: this.#repeats });
   }
 
-  /** Writes packets until the slot is full or what was read is used up; gives their bytes. */
-  fill(memory: TsMemory, slot: PacketSlot): number {
+  /** Writes packets until `out` is full or what was read to the area at `areaAt` is used up; gives their bytes. */
+  fill(memory: TsMemory, areaAt: number, out: PacketRoom): number {
     if (this.needsSource) throw new Error("bug: nothing is read yet");
     const { pes } = this.#maker;
-    const end = slot.at + slot.byteLength;
-    let to = this.#writeTables(memory.bytes, slot.at, end);
+    const end = out.at + out.capacity;
+    this.#window.areaAt = areaAt;
+    let to = this.#writeTables(memory.bytes, out.at, end);
     for (;;) {
       to = pes.write(memory, to, end);
-      if (pes.packets > 0 || this.#tablesLeft > 0 || to + PACKET_BYTES > end || this.#isIdle) return to - slot.at;
+      if (pes.packets > 0 || this.#tablesLeft > 0 || to + PACKET_BYTES > end || this.#isIdle) return to - out.at;
       to = this.#begin(memory, to);
     }
   }

@@ -7,7 +7,7 @@ import type { CutMovie, TrackCuts } from "../vod/plan.ts";
 import { TsMemory } from "./memory.ts";
 import { type ProgramTracks, type TsProgram, tsProgram } from "./program.ts";
 import { type SegmentInput, TsSegment } from "./segment.ts";
-import type { SourceArea } from "./source-window.ts";
+import type { SourceRoom } from "./source-window.ts";
 
 export interface OpenFile {
   readonly reader: RangeReader;
@@ -55,23 +55,22 @@ export const makeSegment = async (
   const sourceAt = memory.sources.take();
   const slotAt = memory.slots.take();
   if (sourceAt === null || slotAt === null) throw new Error("no memory left");
-  const area: SourceArea = {
-    at: sourceAt,
+  const room: SourceRoom = {
     byteLength: options.sourceBytes ?? memory.sources.byteLength,
     ...(options.gapBytes !== undefined && { gapBytes: options.gapBytes }),
   };
-  const slot = { at: slotAt, byteLength: options.slotBytes ?? memory.slots.byteLength };
+  const out = { at: slotAt, capacity: options.slotBytes ?? memory.slots.byteLength };
   const segment = new TsSegment(input);
   const pieces: Buffer[] = [];
   try {
     while (!segment.isDone) {
       if (segment.needsSource) {
-        memory.bytes.fill(0xee, area.at, area.at + Math.min(area.byteLength, 4 * MiB)); // nothing old is used
-        for (const { fileOffset, lengthBytes, at } of segment.nextSource(area))
-          memory.bytes.set(await file.read(fileOffset, lengthBytes), at);
+        memory.bytes.fill(0xee, sourceAt, sourceAt + Math.min(room.byteLength, 4 * MiB)); // nothing old is used
+        for (const { fileOffset, lengthBytes, at } of segment.nextSource(room))
+          memory.bytes.set(await file.read(fileOffset, lengthBytes), sourceAt + at);
       }
-      const bytes = segment.fill(memory, slot);
-      pieces.push(Buffer.from(memory.bytes.subarray(slot.at, slot.at + bytes)));
+      const bytes = segment.fill(memory, sourceAt, out);
+      pieces.push(Buffer.from(memory.bytes.subarray(out.at, out.at + bytes)));
       if (releases) segment.releaseSource();
     }
   } finally {

@@ -11,11 +11,13 @@ const GAP_BYTES = 64 * 1024;
 /** How much a sample with lengths of one byte may grow, against its size. */
 const growthOf = (lengthBytes: number): number => expandedBytesMax(1000, lengthBytes) / 1000;
 
-/** A part of the memory that the caller has taken for this segment. */
-export interface SourceArea {
-  readonly at: number;
+/** How much of the file may be in memory at once. */
+export interface SourceRoom {
+  /** Of the area: `TS_SCRATCH_BYTES` of it are not for the file. */
   readonly byteLength: number;
-  /** Foreign bytes between samples up to this many are read along rather than asked around. */
+  /** No more is taken once there is this much to read; all that has room where absent. */
+  readonly wantedBytes?: number;
+  /** Foreign bytes between samples up to this many are read along rather than asked around; infinite: one range. */
   readonly gapBytes?: number;
 }
 
@@ -24,10 +26,8 @@ export class SourceWindow {
   /** Events that are taken in and not yet written. */
   eventCount = 0;
   isAtEnd = false;
-  /** Free for headers: `TS_SCRATCH_BYTES`. */
-  scratchAt = 0;
-  /** Free for a sample that grows. */
-  expansionAt = 0;
+  /** Address of the area. */
+  areaAt = 0;
   readonly #plan: MuxOrder;
   readonly #samples: SegmentSamples;
   /** What a sample needs besides its own size, as a share of it. */
@@ -36,6 +36,8 @@ export class SourceWindow {
   /** The plan's event is not taken in yet. */
   #isAhead = false;
   #unitsEnd = 0;
+  #readBytes = 0;
+  #scratch = 0;
 
   constructor(program: TsProgram, samples: SegmentSamples) {
     const { video } = program;
@@ -44,26 +46,37 @@ export class SourceWindow {
     this.#growth = video && !keepsSize(video) ? growthOf(video.nalLengthBytes) : 0;
   }
 
+  /** Free for headers: `TS_SCRATCH_BYTES` at the end of the area. */
+  get scratchAt(): number {
+    return this.areaAt + this.#scratch;
+  }
+  /** Free for a sample that grows: behind what was read. */
+  get expansionAt(): number {
+    return this.areaAt + this.#readBytes;
+  }
+
   /** What is to be read for the next events, as many as there is room for. */
-  take({ at, byteLength, gapBytes = GAP_BYTES }: SourceArea): SourceRange[] {
-    const room = byteLength - TS_SCRATCH_BYTES;
-    const limits = { bytesMax: Math.floor(room / (1 + this.#growth)), gapBytes };
-    this.scratchAt = at;
-    this.#extents.clear();
-    this.#unitsEnd = 0;
+  take({ byteLength, wantedBytes = byteLength, gapBytes = GAP_BYTES }: SourceRoom): SourceRange[] {
+    this.#scratch = byteLength - TS_SCRATCH_BYTES;
+    const room = Math.floor(this.#scratch / (1 + this.#growth));
+    const wanted = { bytesMax: Math.min(room, wantedBytes), gapBytes };
+    this.#begin();
     while (!this.isAtEnd) {
       if (!this.#isAhead) this.isAtEnd = this.#plan.next() === "end";
-      const fits = this.isAtEnd || this.#fits(limits) || (this.eventCount === 0 && this.#fitsAlone(limits.bytesMax));
+      const fits = this.isAtEnd || this.#fits(wanted) || (this.eventCount === 0 && this.#fitsAlone(room));
       this.#isAhead = !fits;
       if (!fits) break;
       if (!this.isAtEnd) this.eventCount += 1;
     }
     if (this.eventCount === 0 && !this.isAtEnd)
-      throw new MovieError("unsupported", `a sample that does not fit into ${limits.bytesMax} bytes`);
-    const ranges = this.#extents.place(at + TS_SCRATCH_BYTES);
-    const last = ranges.at(-1);
-    this.expansionAt = last ? last.at + last.lengthBytes : at + TS_SCRATCH_BYTES;
-    return ranges;
+      throw new MovieError("unsupported", `a sample that does not fit into ${room} bytes`);
+    this.#readBytes = this.#extents.bytes;
+    return this.#extents.place();
+  }
+
+  #begin(): void {
+    this.#extents.clear();
+    this.#unitsEnd = 0;
   }
 
   #fits(limits: { readonly bytesMax: number; readonly gapBytes: number }): boolean {
@@ -82,12 +95,12 @@ export class SourceWindow {
 
   /** Without what lies between its parts, so that there is progress whatever the gaps are. */
   #fitsAlone(bytesMax: number): boolean {
-    this.#extents.clear();
+    this.#begin();
     return this.#fits({ bytesMax, gapBytes: 0 });
   }
 
   addressOf(offset: number): number {
-    return this.#extents.addressOf(offset);
+    return this.areaAt + this.#extents.addressOf(offset);
   }
 
   /** Begins again behind what the writer has done; `repeats`: with the event that it is at. */
