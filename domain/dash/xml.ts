@@ -15,3 +15,7 @@ export const element = (name: string, attributes: Attributes, children: readonly
   const inner = children.flatMap((child) => child.split("\n")).map((line) => `  ${line}`);
   return `<${open}>\n${inner.join("\n")}\n</${name}>`;
 };
+
+/** An element that has nothing but text in it, on one line. */
+export const textElement = (name: string, attributes: Attributes, text: string): string =>
+  `${element(name, attributes).slice(0, -2)}>${escaped(text)}</${name}>`;

@@ -1,5 +1,6 @@
 /** Alternative renditions of a stored presentation: EXT-X-MEDIA (RFC 8216 §4.3.4.1). */
 import type { Variant } from "../csmil/variants.ts";
+import { isSameAudio } from "../vod/alike.ts";
 import type { RenditionTrack } from "../vod/rendition.ts";
 
 /** A subtitle below the set: at most 15 of them (C-68). */
@@ -27,23 +28,9 @@ export interface AudioGroup {
   readonly entries: readonly AudioEntry[];
 }
 
-/** Rates so near are one audio, encoded twice. */
-const ALIKE_RATIO = 1.1;
-
-const isAlike = (one: AudioEntry, other: AudioEntry): boolean => {
-  const [a, b] = [one.track, other.track];
-  const same =
-    one.muxed === other.muxed &&
-    a.codecs === b.codecs &&
-    a.language === b.language &&
-    a.name === b.name &&
-    a.channelCount === b.channelCount &&
-    a.sampleRate === b.sampleRate;
-  const [low, high] = [Math.min(a.averageBps, b.averageBps), Math.max(a.averageBps, b.averageBps)];
-  return same && high <= low * ALIKE_RATIO;
-};
 const areAlike = (one: readonly AudioEntry[], other: readonly AudioEntry[]): boolean =>
-  one.length === other.length && one.every((entry, n) => isAlike(entry, other[n]!));
+  one.length === other.length &&
+  one.every(({ muxed, track }, n) => muxed === other[n]!.muxed && isSameAudio(track, other[n]!.track));
 
 /** Audio files of the set, the best one of each language and name: for videos that have no sound. */
 const separateAudio = (variants: readonly Variant[]): AudioEntry[] => {

@@ -165,7 +165,7 @@ const SUBTITLES: readonly SubtitleTrack[] = [
   { id: 1, language: "zh-Hant", name: "", isDefault: false, autoselect: true, forced: true },
 ];
 
-test("several audio tracks and subtitles, whole: the first is within the stream, the others have their own lists", () => {
+test("several audio tracks and subtitles, whole: the first is in the stream, the others have their own lists", () => {
   const audio = [{ language: "en", name: "Main" }, { language: "fr" }, { language: "fr", peakBps: 200_000 }];
   const set = [
     renditionOf({ uri: "../a.mp4", audio }),
