@@ -1,4 +1,4 @@
-// The front door: `npm start`, `npm start -- --help`, `npm run doctor`.
+// The front door: `npm start`, `npm start -- --help`, `npm start -- setup`, `npm run doctor`.
 // Plain JavaScript, so that an old Node can say what it lacks.
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
@@ -47,13 +47,37 @@ const COMMANDS = {
     const { doctor } = await import("./tools/doctor/doctor.ts");
     process.exitCode = await doctor(process.env);
   },
+  "with-file": ([file = ".env"]) => startWithFile(file),
+  setup: async (args) => {
+    const { setup } = await import("./tools/setup/setup.ts");
+    process.exitCode = await setup(args);
+  },
   help: async () => {
     const { helpText } = await import("./lib/config/help.ts");
     process.stdout.write(helpText());
   },
 };
 
-const NAMES = { undefined: "start", doctor: "doctor", "--help": "help", "-h": "help", help: "help" };
+/** What the environment does not say may stand in a file, as Docker Compose and node read it. */
+const startWithFile = async (file) => {
+  try {
+    process.loadEnvFile(file);
+  } catch (error) {
+    stop(EXIT_USAGE, `--env ${file}: ${error.message}`);
+  }
+  await start();
+};
+
+const NAMES = {
+  undefined: "start",
+  doctor: "doctor",
+  setup: "setup",
+  "--help": "help",
+  "-h": "help",
+  help: "help",
+  "--env": "with-file",
+};
+const ARGUMENTS = { "with-file": 1, setup: Number.POSITIVE_INFINITY }; // the others take none
 
 // A reader that has seen enough (`| head`) is no reason to fail.
 process.stdout.on("error", (error) => {
@@ -61,14 +85,14 @@ process.stdout.on("error", (error) => {
 });
 
 const [word, ...more] = process.argv.slice(2);
-const name = Object.hasOwn(NAMES, String(word)) && more.length === 0 ? NAMES[String(word)] : undefined;
-if (name === undefined) {
+const name = Object.hasOwn(NAMES, String(word)) ? NAMES[String(word)] : undefined;
+if (name === undefined || more.length > (ARGUMENTS[name] ?? 0)) {
   stop(EXIT_USAGE, `"${process.argv.slice(2).join(" ")}" is not understood; \`npm start -- --help\` shows what is.`);
 }
 const unfit = unfitMachine();
 if (unfit !== undefined) stop(1, unfit);
 try {
-  await COMMANDS[name]();
+  await COMMANDS[name](more);
 } catch (error) {
   stop(
     1,

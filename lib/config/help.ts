@@ -53,7 +53,9 @@ export const helpText =
 Usage
 ${rows([
   ["npm start", "start the roles of ROLES (all of them unless told)"],
+  ["npm start -- --env FILE", "the same, with what the environment does not say out of a file"],
   ["npm start -- --help", "this text"],
+  ["npm start -- setup", "ask what a packager has to know, and write it to .env"],
   ["npm run doctor", "look at this machine and say what to do"],
 ])}
 
