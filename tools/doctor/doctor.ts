@@ -5,6 +5,7 @@ import { checkDatabase } from "./database.ts";
 import { checkFfmpeg } from "./ffmpeg.ts";
 import { bad, type Finding } from "./finding.ts";
 import { checkDataDir, checkMachine } from "./machine.ts";
+import { checkPackager } from "./packager.ts";
 import { checkPorts } from "./ports.ts";
 
 /** All checks for these settings, in the order in which they are shown. */
@@ -14,6 +15,7 @@ export const examine = async (settings: Settings): Promise<Finding[]> => {
     checkDataDir(settings),
     checkPorts(settings),
     checkFfmpeg(settings),
+    checkPackager(settings),
     checkDatabase(settings),
     checkBus(settings),
   ]);

@@ -40,7 +40,7 @@ const wizard = async (dir: string, args: readonly string[], answers: readonly st
   return { status, stdout, stderr };
 };
 const written = (dir: string): NodeJS.Dict<string> => parseEnv(readFileSync(join(dir, ".env"), "utf8"));
-const folder = async (t: TestContext): Promise<string> => tempDir({ after: (clean) => t.after(clean) });
+const folder = (t: TestContext): Promise<string> => tempDir(t);
 
 test("answers that are piped in become the .env that Compose and a start read", async (t) => {
   const dir = await folder(t);
