@@ -17,7 +17,8 @@ import type { Rendition } from "../../domain/vod/rendition.ts";
 import type { Clock } from "../../lib/clock.ts";
 import type { ContentSource, SourceObject, SourceStat } from "../../lib/source/port.ts";
 
-const VERSION_DIGITS = 8;
+/** Of the texts for `?v=`. */
+export const VERSION_DIGITS = 8;
 const TITLE_BYTES = 4096; // what a title holds besides its index
 const OPENINGS_MAX = 64; // files that are being opened at a time; each may hold a moov of many MiB
 

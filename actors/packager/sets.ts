@@ -1,13 +1,16 @@
 /** Sets of renditions: what a csmil path, a SMIL file or a single file stands for. */
+import { createHash } from "node:crypto";
 import { codeOf, fail } from "../../contracts/errors.ts";
 import { areAligned, cutTogether } from "../../domain/vod/cut.ts";
 import { describe } from "../../domain/vod/describe.ts";
 import type { Log } from "../../lib/log/log.ts";
-import type { Library, Served, Title } from "./library.ts";
+import { type Library, type Served, type Title, VERSION_DIGITS } from "./library.ts";
 
 /** One file of a set, cut as the set is. */
 export interface Member extends Served {
   readonly title: Title;
+  /** For `?v=`: of this file, and of all files of the set where they are cut together. */
+  readonly version: string;
 }
 
 /** Its members are held until `letGo`. */
@@ -66,7 +69,7 @@ export class Sets {
   #membersOf(titles: readonly Title[]): Pick<OpenSet, "members" | "selfAligned"> {
     const selfAligned = areAllAligned(titles);
     const members = selfAligned
-      ? titles.map((title) => ({ title, cut: title.cut, rendition: title.rendition }))
+      ? titles.map((title) => ({ title, version: title.version, cut: title.cut, rendition: title.rendition }))
       : this.#cutTogether(titles);
     return { members: [...members].sort((a, b) => rateOf(a) - rateOf(b)), selfAligned };
   }
@@ -78,7 +81,7 @@ export class Sets {
     if (!known.every((one) => one !== undefined)) this.#cutAnew(titles, key);
     return titles.flatMap((title) => {
       const served = title.cutsInSets.get(key);
-      return served ? [{ title, ...served }] : [];
+      return served ? [{ title, version: served.rendition.version, ...served }] : [];
     });
   }
 
@@ -86,10 +89,11 @@ export class Sets {
     const paths = titles.map(({ path }) => path);
     this.#log.info({ paths }, "key frames of a set differ: it is cut where all of them have one");
     const movies = titles.map(({ movie }) => movie);
+    const version = createHash("sha256").update(key).digest("hex").slice(0, VERSION_DIGITS);
     for (const [index, cut] of cutTogether(movies, this.#segmentSeconds).entries()) {
       const title = titles[index];
       if (!title) continue;
-      const { cutsInSets: kept, version } = title;
+      const { cutsInSets: kept } = title;
       const [oldest] = kept.keys();
       if (kept.size >= CUTS_PER_TITLE_MAX && oldest !== undefined) kept.delete(oldest);
       kept.set(key, { cut, rendition: describe(cut, { uri: "", version }) });

@@ -43,7 +43,7 @@ test("an edit list moves a track against the cuts", () => {
   // 1,024 priming samples in front: frame n is heard one frame earlier.
   const cut = cutMovie(movieOf([filmOf(20, 50)], [aac(20, -1024)]), 6);
   assert.deepEqual([...(cut?.audio[0]?.firsts ?? [])], [0, 283, 564, 845, 938]);
-  assert.equal(cut?.plan.starts[0], -1024 / 48_000);
+  assert.equal(cut?.plan.starts[0], 0);
 });
 
 test("audio alone is cut at the starts of frames", () => {

@@ -99,7 +99,8 @@ const SAME_TICK = 0.01; // rounding of seconds, far below one tick of any track
 const planOf = (movie: Movie, { starts }: Boundaries): SegmentPlan => {
   const tracks = servedTracks(movie);
   const times = Float64Array.from([...starts, Math.max(...tracks.map(shownUntil))]);
-  times[0] = Math.min(...tracks.map(startOf));
+  // What precedes zero (priming of AAC, what an edit list cuts off) is sent and not shown.
+  times[0] = Math.max(0, Math.min(...tracks.map(startOf)));
   return { count: starts.length, starts: times };
 };
 

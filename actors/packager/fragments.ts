@@ -1,0 +1,187 @@
+/** fMP4 segments out of a file: which samples, and how they are brought together (`domain/mp4/movie-fragment.ts`). */
+import { type FileBytes, gatherStep, type PayloadStep, payloadSteps } from "../../domain/mp4/gather.ts";
+import type { Samples, Track } from "../../domain/mp4/movie.ts";
+import {
+  type FragmentPlan,
+  type FragmentTrack,
+  planFragment,
+  writeFragmentHead,
+} from "../../domain/mp4/movie-fragment.ts";
+import type { TsMemory } from "../../domain/ts/memory.ts";
+import { TS_SCRATCH_BYTES } from "../../domain/ts/source-window.ts";
+import { ProtectedTrack } from "./protected-tracks.ts";
+import type { FileProtection, StreamChoice } from "./protection.ts";
+import type { PacketRoom, ReadRange, SegmentMaking, SegmentRecipe } from "./workshop.ts";
+
+/** Foreign bytes up to this are read along: one longer read costs less than two. */
+const GAP_BYTES = 64 * 2 ** 10;
+
+/** Steps are so much smaller than their area that they fit into a slot, which has no room for headers of TS. */
+const STEP_MARGIN_BYTES = TS_SCRATCH_BYTES + 64;
+
+/** The samples of one track in one segment. */
+export interface SamplesPart {
+  readonly track: Track;
+  readonly samples: Samples;
+}
+
+export interface FragmentOptions {
+  /** In the order of their init segment. */
+  readonly parts: readonly SamplesPart[];
+  readonly sequenceNumber: number;
+  readonly protection: FileProtection | null;
+  readonly stream: Pick<StreamChoice, "container" | "tracks">;
+}
+
+/**
+ * scanning → head → payload → done. Scanning is for encryption alone: the head tells which bytes are protected, which the
+ * media must be read for.
+ */
+type Stage = "scanning" | "head" | "payload" | "done";
+
+interface ReadStep {
+  readonly step: PayloadStep;
+  readonly from: FileBytes;
+}
+
+class FragmentMaking implements SegmentMaking {
+  readonly #parts: readonly SamplesPart[];
+  readonly #samples: readonly Samples[];
+  readonly #sequenceNumber: number;
+  /** Of each part; empty: nothing is encrypted. */
+  readonly #protected: readonly ProtectedTrack[];
+  #stage: Stage;
+  #steps: Generator<PayloadStep> | null = null;
+  /** What was asked for last and is not used up. */
+  #step: PayloadStep | null = null;
+  #hasSource = false;
+  #head: Buffer = Buffer.alloc(0);
+
+  constructor(
+    { parts, sequenceNumber }: FragmentOptions,
+    plan: FragmentPlan | null,
+    tracks: readonly ProtectedTrack[],
+  ) {
+    this.#parts = parts;
+    this.#samples = parts.map(({ samples }) => samples);
+    this.#sequenceNumber = sequenceNumber;
+    this.#protected = tracks;
+    this.#stage = plan ? "head" : "scanning";
+    if (plan) this.#makeHead(plan);
+  }
+
+  get isDone(): boolean {
+    return this.#stage === "done";
+  }
+
+  get needsSource(): boolean {
+    return (this.#stage === "scanning" || this.#stage === "payload") && !this.#hasSource;
+  }
+
+  nextSource({ byteLength }: { readonly byteLength: number }): readonly ReadRange[] {
+    this.#step ??= this.#nextStep(byteLength - STEP_MARGIN_BYTES);
+    const { lo, hi } = this.#step ?? { lo: 0, hi: 0 };
+    this.#hasSource = true;
+    return hi > lo ? [{ at: 0, fileOffset: lo, lengthBytes: hi - lo }] : [];
+  }
+
+  releaseSource(): void {
+    this.#hasSource = false;
+  }
+
+  fill(memory: TsMemory, areaAt: number, out: PacketRoom): number {
+    if (this.#stage === "head") return this.#fillHead(memory, out);
+    const step = this.#step;
+    if (step === null) return this.#endOfSteps(memory, out);
+    const from = { bytes: memory.bytes.subarray(areaAt, areaAt + step.hi - step.lo), fileOffset: step.lo };
+    const isScanning = this.#stage === "scanning";
+    if (isScanning) for (const track of this.#protected) track.scan(step, from);
+    else if (step.payloadBytes > out.capacity) return 0;
+    const made = isScanning ? 0 : this.#gather(memory, out, { step, from });
+    this.#step = null;
+    this.#hasSource = false;
+    return made;
+  }
+
+  #gather({ bytes: memory }: TsMemory, out: PacketRoom, { step, from }: ReadStep): number {
+    const end = gatherStep(this.#samples, step, { ...from, out: memory, at: out.at });
+    let at = out.at;
+    for (const track of this.#protected) at = track.encrypt(memory, at, step);
+    return end - out.at;
+  }
+
+  /** Steps are of one size while a stage lasts: that of the area it was begun with. */
+  #nextStep(areaBytes: number): PayloadStep | null {
+    const wholeSamples = this.#protected.length > 0;
+    this.#steps ??= payloadSteps(this.#samples, { windowBytes: areaBytes, gapBytes: GAP_BYTES, wholeSamples });
+    const { value, done } = this.#steps.next();
+    return done ? null : value;
+  }
+
+  #endOfSteps(memory: TsMemory, out: PacketRoom): number {
+    this.#hasSource = false;
+    this.#steps = null;
+    if (this.#stage === "payload") this.#stage = "done";
+    else {
+      const tracks = this.#parts.map((part, index): FragmentTrack => {
+        return { ...part, boxes: this.#protected[index]?.boxes() };
+      });
+      this.#makeHead(planFragment({ tracks, sequenceNumber: this.#sequenceNumber }));
+      this.#stage = "head";
+      return this.#fillHead(memory, out);
+    }
+    return 0;
+  }
+
+  #makeHead(plan: FragmentPlan): void {
+    this.#head = Buffer.allocUnsafe(plan.headBytes);
+    writeFragmentHead(plan, this.#head, 0);
+  }
+
+  #fillHead(memory: TsMemory, out: PacketRoom): number {
+    const bytes = this.#head.copy(memory.bytes, out.at, 0, out.capacity);
+    this.#head = this.#head.subarray(bytes);
+    if (this.#head.length === 0) this.#stage = "payload";
+    return bytes;
+  }
+}
+
+/** Size of the largest sample. */
+export const largestSample = (parts: readonly SamplesPart[]): number => {
+  let largest = 0;
+  for (const { samples } of parts) {
+    for (let index = 0; index < samples.count; index += 1) largest = Math.max(largest, samples.size[index] ?? 0);
+  }
+  return largest;
+};
+
+/** What of the file is in a segment, in bytes. */
+export const sourceBytesOf = (parts: readonly SamplesPart[]): number => {
+  let bytes = 0;
+  for (const { samples } of parts)
+    for (let index = 0; index < samples.count; index += 1) bytes += samples.size[index] ?? 0;
+  return bytes;
+};
+
+/** Of tracks in the order of their init segment. */
+export const fragmentRecipe = (options: FragmentOptions): SegmentRecipe => {
+  const { parts, sequenceNumber, protection, stream } = options;
+  const common = protection?.common ?? null;
+  const sourceBytes = sourceBytesOf(parts);
+  if (common === null || protection === null) {
+    const plan = planFragment({ tracks: parts, sequenceNumber });
+    return {
+      exactBytes: plan.totalBytes,
+      sourceBytes,
+      stepBytes: 0,
+      open: () => new FragmentMaking(options, plan, []),
+    };
+  }
+  const tracks = () => parts.map((part, index) => new ProtectedTrack({ part, index, protection, common, stream }));
+  return {
+    exactBytes: null,
+    sourceBytes,
+    stepBytes: largestSample(parts),
+    open: () => new FragmentMaking(options, null, tracks()),
+  };
+};

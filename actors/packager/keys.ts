@@ -1,0 +1,38 @@
+/** Keys of encrypted media: the 16 bytes themselves (RFC 8216 §5), and Clear Key licences (W3C EME §9.1). */
+import { fail } from "../../contracts/errors.ts";
+import { licenceText, readLicenceRequest } from "../../domain/cenc/clear-key.ts";
+import type { RawExchange } from "../../lib/http/exchange.ts";
+import { headerLines, TYPES } from "./caching.ts";
+import type { FileProtection } from "./protection.ts";
+
+const LICENCE_REQUEST_BYTES_MAX = 64 * 2 ** 10;
+
+/** The key of a file. One whose rule names another key server has none here. */
+export const answerKey = (exchange: RawExchange, protection: FileProtection | null): void => {
+  if (!protection || protection.keyUrl !== null) exchange.problem({ code: "NOT_FOUND" });
+  else exchange.send(200, headerLines({ type: TYPES.key, freshness: "secret" }), protection.key.key);
+};
+
+const parsed = (bytes: Buffer): unknown => {
+  try {
+    return JSON.parse(bytes.toString("utf8"));
+  } catch {
+    return fail("BAD_JSON");
+  }
+};
+
+/** The licence for those keys of a set that are asked for. */
+export const answerLicence = async (
+  exchange: RawExchange,
+  protections: readonly (FileProtection | null)[],
+): Promise<void> => {
+  const keys = protections.flatMap((one) => (one && one.keyUrl === null && one.isCommon ? [one.key] : []));
+  if (keys.length === 0) return exchange.problem({ code: "NOT_FOUND" });
+  if (exchange.method !== "POST") {
+    return exchange.problem({ code: "METHOD_NOT_ALLOWED", data: { method: exchange.method } }, "Allow: POST\r\n");
+  }
+  const request = readLicenceRequest(parsed(await exchange.readBody(LICENCE_REQUEST_BYTES_MAX)));
+  const text = request ? licenceText(request, keys) : fail("BAD_INPUT");
+  if (text === null) return exchange.problem({ code: "NOT_FOUND" });
+  exchange.send(200, headerLines({ type: TYPES.json, freshness: "secret" }), Buffer.from(text));
+};

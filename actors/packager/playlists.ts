@@ -1,0 +1,186 @@
+/** The texts that a set is played by: multivariant and media playlists, I-frame lists, the MPD. */
+import { fail } from "../../contracts/errors.ts";
+import { CLEAR_KEY_SYSTEM_URI, COMMON_SYSTEM_URI, MP4_PROTECTION_URI } from "../../domain/cenc/protection.ts";
+import { type Leaf, leafName, VIDEO_ONLY } from "../../domain/csmil/leaf.ts";
+import { childQuery, type MasterQuery } from "../../domain/csmil/query.ts";
+import { type Variant, variantsOf } from "../../domain/csmil/variants.ts";
+import { type ContentProtection, vodMpd } from "../../domain/dash/vod-mpd.ts";
+import type { SubtitleTrack } from "../../domain/hls/vod-groups.ts";
+import { vodMasterPlaylist } from "../../domain/hls/vod-master.ts";
+import {
+  type PlaylistKey,
+  targetDurationOf,
+  vodIFramePlaylist,
+  vodMediaPlaylist,
+  vodSubtitlePlaylist,
+} from "../../domain/hls/vod-media.ts";
+import type { SegmentPlan } from "../../domain/vod/plan.ts";
+import { type SegmentRange, segmentRange } from "../../domain/vod/selection.ts";
+import type { FileProtection, StreamChoice } from "./protection.ts";
+import { belowSet, memberAt, renditionsOf, type SetView } from "./set-view.ts";
+import type { Member } from "./sets.ts";
+
+export interface TextOptions {
+  readonly view: SetView;
+  readonly query: MasterQuery;
+  /** Added to the query of everything that is named: a session token. */
+  readonly token: string;
+  readonly versioned: boolean;
+  readonly childManifestFilename: string;
+  readonly protectionOf: (member: Member) => FileProtection | null;
+  readonly subtitles: readonly SubtitleTrack[];
+}
+
+const joined = (...parts: readonly string[]): string => parts.filter((part) => part !== "").join("&");
+
+const rangeOf = (plan: SegmentPlan, { span }: MasterQuery): SegmentRange =>
+  segmentRange(plan, span) ?? fail("QUERY_REFUSED", { reason: "start is after the end of the file" });
+
+const listed = ({ view, query }: TextOptions): readonly Variant[] => {
+  const variants = variantsOf(renditionsOf(view), query);
+  return variants.length === 0 ? fail("RENDITIONS_EMPTY") : variants;
+};
+
+/** What segments of a rendition are named with. */
+const segmentQuery = ({ versioned, token }: TextOptions, version: string): string =>
+  joined(versioned ? `v=${version}` : "", token);
+
+/** What tells where subtitles are: each of their addresses is complete by itself. */
+const subtitleQuery = ({ subtitles }: MasterQuery): string => {
+  const { pattern, identifier, location } = subtitles;
+  const pairs: string[] = [];
+  if (pattern !== null) {
+    const { languageFirst, delimiter, extension } = pattern;
+    const names = languageFirst ? ["langcode", "identifier"] : ["identifier", "langcode"];
+    const text = names.join(delimiter) + (extension === null ? "" : `.${extension}`);
+    pairs.push(`subtitle_file_pattern=${encodeURIComponent(text)}`);
+  }
+  if (identifier !== null) pairs.push(`subtitle_identifier=${encodeURIComponent(identifier)}`);
+  if (location !== null) pairs.push(`subtitle_location=${encodeURIComponent(location)}`);
+  return pairs.join("&");
+};
+
+type Of<K extends Leaf["kind"]> = Extract<Leaf, { readonly kind: K }>;
+
+const masterText = (options: TextOptions, { container }: Of<"master">): string => {
+  const { view, query, childManifestFilename, subtitles, token } = options;
+  return vodMasterPlaylist(listed(options), {
+    container,
+    revision: query.revision,
+    attributes: query.attributes,
+    children: view.children,
+    base: belowSet(view),
+    childManifestFilename,
+    query: joined(childQuery(query), subtitles.length > 0 ? subtitleQuery(query) : "", token),
+    subtitles,
+    sessionKeys: [],
+  });
+};
+
+const mediaText = (options: TextOptions, { container, rendition, tracks }: Of<"media">): string => {
+  const { view, query } = options;
+  const member = memberAt(view, rendition);
+  const { movie, plan } = member.cut;
+  if (tracks.video && movie.video.length === 0 && tracks.audio === null) noTrack(view, "video");
+  if (!tracks.video && !movie.audio[tracks.audio ?? 0]) noTrack(view, "audio");
+  return vodMediaPlaylist(member.rendition, {
+    container,
+    tracks,
+    rendition,
+    base: belowSet(view),
+    query: segmentQuery(options, member.version),
+    range: rangeOf(plan, query),
+    targetDuration: targetDurationOf(view.open.members.map((one) => one.rendition)),
+    keys: keysOf(options, { container, rendition, tracks }),
+    ...(query.revision === 0 ? {} : { leastVersion: query.revision === 4 ? 3 : 4 }),
+  });
+};
+
+const keysOf = (options: TextOptions, stream: StreamChoice): readonly PlaylistKey[] => {
+  const protection = options.protectionOf(memberAt(options.view, stream.rendition));
+  if (!protection) return [];
+  const name = leafName({ kind: "key", rendition: stream.rendition });
+  const query = options.token === "" ? "" : `?${options.token}`;
+  return [protection.playlistKey(stream, `${belowSet(options.view)}${name}${query}`)];
+};
+
+const noTrack = ({ media }: SetView, kind: string): never =>
+  fail("MEDIA_UNSUPPORTED", { path: media.path, reason: `it has no such ${kind} track` });
+
+const iframesText = (options: TextOptions, { container, rendition }: Of<"iframes">): string => {
+  const { view, query } = options;
+  const member = memberAt(view, rendition);
+  if (member.cut.video === null) noTrack(view, "video");
+  return vodIFramePlaylist(member.rendition, {
+    container,
+    rendition,
+    base: belowSet(view),
+    query: segmentQuery(options, member.version),
+    range: rangeOf(member.cut.plan, query),
+    keys: keysOf(options, { container, rendition, tracks: VIDEO_ONLY }),
+  });
+};
+
+const subtitlesText = (options: TextOptions, { id, language }: Of<"subtitles">): string => {
+  const { view, query } = options;
+  const { cut, version, rendition } = memberAt(view, 0);
+  return vodSubtitlePlaylist(cut.plan, {
+    id,
+    language,
+    base: belowSet(view),
+    query: joined(segmentQuery(options, version), subtitleQuery(query)),
+    range: rangeOf(cut.plan, query),
+    targetDuration: targetDurationOf([rendition]),
+  });
+};
+
+/** ContentProtection for players that know one system or another: the scheme itself, the common header, Clear Key. */
+const contentProtection = (options: TextOptions): readonly ContentProtection[] => {
+  const { view, token } = options;
+  const manifest = options.protectionOf(memberAt(view, 0))?.manifest;
+  if (!manifest) return [];
+  const { scheme: value, defaultKeyId: defaultKid, psshBase64 } = manifest;
+  const licenseUrl = `${belowSet(view)}${leafName({ kind: "clearkey" })}${token === "" ? "" : `?${token}`}`;
+  return [
+    { schemeIdUri: MP4_PROTECTION_URI, value, defaultKid },
+    { schemeIdUri: COMMON_SYSTEM_URI, psshBase64 },
+    { schemeIdUri: CLEAR_KEY_SYSTEM_URI, licenseUrl },
+  ];
+};
+
+const mpdText = (options: TextOptions): string => {
+  const { view, query, subtitles, token } = options;
+  return vodMpd(listed(options), {
+    range: rangeOf(memberAt(view, 0).cut.plan, query),
+    base: belowSet(view),
+    segmentQuery: ({ version }) => segmentQuery(options, version),
+    protection: contentProtection(options),
+    subtitles,
+    subtitleQuery: joined(childQuery(query), subtitleQuery(query), token),
+  });
+};
+
+export type TextLeaf = Of<"master" | "mpd" | "media" | "iframes" | "subtitles">;
+
+export const isTextLeaf = (leaf: Leaf): leaf is TextLeaf =>
+  leaf.kind === "master" ||
+  leaf.kind === "mpd" ||
+  leaf.kind === "media" ||
+  leaf.kind === "iframes" ||
+  leaf.kind === "subtitles";
+
+/** The text of a playlist or manifest. */
+export const textOf = (leaf: TextLeaf, options: TextOptions): string => {
+  switch (leaf.kind) {
+    case "master":
+      return masterText(options, leaf);
+    case "mpd":
+      return mpdText(options);
+    case "media":
+      return mediaText(options, leaf);
+    case "iframes":
+      return iframesText(options, leaf);
+    default:
+      return subtitlesText(options, leaf);
+  }
+};

@@ -1,0 +1,139 @@
+/**
+ * Encryption of what is served: which rule a path falls under, its keys, and what playlists and manifests say of them.
+ * Keys are derived or configured, never stored: each node gives the same ones.
+ */
+import { posix } from "node:path";
+import { fail } from "../../contracts/errors.ts";
+import { type ManifestProtection, manifestProtection, type Protection } from "../../domain/cenc/protection.ts";
+import { type Container, type TrackChoice, tracksText } from "../../domain/csmil/leaf.ts";
+import type { PlaylistKey } from "../../domain/hls/vod-media.ts";
+import { globMatches } from "../../domain/token/token.ts";
+import type { EncryptionRule } from "../../lib/config/packager-config.ts";
+import { type ContentKey, constantIv, contentKey, type KeySource, segmentIvs } from "../../lib/crypto/content-keys.ts";
+import { type SampleKey, sampleKey } from "../../lib/crypto/sample-cipher.ts";
+
+/** How the media of one container are encrypted; null: they are not offered in it under this rule. */
+export type Scheme = "aes-128" | "sample-aes" | "cenc" | "cbcs";
+
+/**
+ * `sample-aes` and `cbcs` are one thing in two containers (RFC 8216 §4.3.2.4, Apple's MPEG-2 Stream Encryption Format; ISO/IEC
+ * 23001-7 §10.4). Counter mode has no form for MPEG-2 TS.
+ */
+const SCHEMES: Readonly<Record<Exclude<EncryptionRule["method"], "none">, Record<Container, Scheme | null>>> = {
+  "aes-128": { ts: "aes-128", fmp4: "aes-128" },
+  "sample-aes": { ts: "sample-aes", fmp4: "cbcs" },
+  cbcs: { ts: "sample-aes", fmp4: "cbcs" },
+  cenc: { ts: null, fmp4: "cenc" },
+};
+
+const HLS_METHODS: Readonly<Record<Scheme, PlaylistKey["method"]>> = {
+  "aes-128": "AES-128",
+  "sample-aes": "SAMPLE-AES",
+  cbcs: "SAMPLE-AES",
+  cenc: "SAMPLE-AES-CTR",
+};
+
+/** One stream of a file: whatever has initialization vectors of its own. */
+export interface StreamChoice {
+  readonly container: Container;
+  readonly rendition: number;
+  readonly tracks: TrackChoice;
+}
+
+/** Encryption of one file in one version. */
+export class FileProtection {
+  readonly key: ContentKey;
+  readonly keyUrl: string | null;
+  readonly #method: Exclude<EncryptionRule["method"], "none">;
+  readonly #path: string;
+  readonly #version: string;
+  readonly #constantIv: Buffer;
+  #sampleKey: SampleKey | undefined;
+
+  constructor(
+    rule: EncryptionRule & { readonly method: Scheme },
+    file: { readonly path: string; readonly version: string },
+  ) {
+    // Files of one folder share a key: those of a set lie in one, and a file does not tell which sets it is in.
+    const content = posix.dirname(file.path);
+    const made = contentKey(keySource(rule), content);
+    this.key = rule.keyId === null ? made : { ...made, keyId: Buffer.from(rule.keyId, "hex") };
+    this.keyUrl = rule.keyUrl;
+    this.#method = rule.method;
+    this.#path = file.path;
+    this.#version = file.version;
+    this.#constantIv = constantIv(made, content);
+  }
+
+  /** MEDIA_UNSUPPORTED where the container has no such encryption. */
+  schemeOf(container: Container): Scheme {
+    const scheme = SCHEMES[this.#method][container];
+    return (
+      scheme ?? fail("MEDIA_UNSUPPORTED", { path: this.#path, reason: `${this.#method} has no form in MPEG-2 TS` })
+    );
+  }
+
+  /** What initialization vectors of a stream come from. */
+  labelOf({ container, tracks }: Omit<StreamChoice, "rendition">): string {
+    return [this.#path, this.#version, container, tracksText(tracks)].join("\n");
+  }
+
+  /** IV of each whole segment of a stream by its 1-based number. */
+  segmentIvs(stream: Omit<StreamChoice, "rendition">): (segmentNumber: number) => Buffer {
+    return segmentIvs(this.key, this.labelOf(stream));
+  }
+
+  /** What samples are encrypted with. */
+  get sampleKey(): SampleKey {
+    this.#sampleKey ??= sampleKey(this.key.key, this.#constantIv);
+    return this.#sampleKey;
+  }
+
+  /** Whether Clear Key licences are given for it. */
+  get isCommon(): boolean {
+    return this.#method !== "aes-128";
+  }
+
+  /** For fMP4; null: samples are not encrypted by themselves. */
+  get common(): Protection | null {
+    const scheme = this.schemeOf("fmp4");
+    if (scheme !== "cenc" && scheme !== "cbcs") return null;
+    return { scheme, keyId: this.key.keyId, constantIv: this.#constantIv };
+  }
+
+  /** For the MPD. MEDIA_UNSUPPORTED for whole-segment encryption, which DASH does not know. */
+  get manifest(): ManifestProtection {
+    const reason = "aes-128 is encryption of HLS alone";
+    return manifestProtection(this.common ?? fail("MEDIA_UNSUPPORTED", { path: this.#path, reason }));
+  }
+
+  /** EXT-X-KEY of a stream's segments; `uri` is where the packager gives the key. */
+  playlistKey(stream: StreamChoice, uri: string): PlaylistKey {
+    const scheme = this.schemeOf(stream.container);
+    const common = { method: HLS_METHODS[scheme], uri: this.keyUrl ?? uri };
+    if (scheme === "aes-128") {
+      const ivs = this.segmentIvs(stream);
+      return { ...common, iv: (segmentNumber) => ivs(segmentNumber).toString("hex") };
+    }
+    const iv = scheme === "cenc" ? null : this.#constantIv.toString("hex");
+    return { ...common, iv, keyFormat: "identity", keyFormatVersions: "1" };
+  }
+}
+
+const keySource = ({ key, secret }: EncryptionRule): KeySource => {
+  if (key !== null) return { fixedKey: Buffer.from(key, "hex") };
+  if (secret !== null) return { secret: Buffer.from(secret) };
+  throw new Error("bug: a rule of encryption without a key");
+};
+
+const isEncrypting = (rule: EncryptionRule): rule is EncryptionRule & { readonly method: Scheme } =>
+  rule.method !== "none";
+
+/** Encryption of a file; null: it is served in the clear. The first rule whose paths fit decides. */
+export const protectionOf = (
+  rules: readonly EncryptionRule[],
+  file: { readonly path: string; readonly version: string },
+): FileProtection | null => {
+  const rule = rules.find(({ paths }) => paths.some((pattern) => globMatches(pattern, `/${file.path}`)));
+  return rule && isEncrypting(rule) ? new FileProtection(rule, file) : null;
+};

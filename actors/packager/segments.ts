@@ -1,0 +1,161 @@
+/** Answers with media: segments, init segments, single key frames. */
+import { codeOf, fail } from "../../contracts/errors.ts";
+import { initProtection } from "../../domain/cenc/protection.ts";
+import { type Leaf, leafName, type TrackChoice, VIDEO_ONLY } from "../../domain/csmil/leaf.ts";
+import { initSegment } from "../../domain/mp4/init-segment.ts";
+import { MovieError } from "../../domain/mp4/movie.ts";
+import { keyFrameSamples } from "../../domain/mp4/movie-fragment.ts";
+import { samplesIn } from "../../domain/vod/describe.ts";
+import type { TrackCuts } from "../../domain/vod/plan.ts";
+import type { HeaderLines, RawExchange } from "../../lib/http/exchange.ts";
+import { headerLines, TYPES } from "./caching.ts";
+import { encryptedRecipe } from "./encrypted.ts";
+import { fragmentRecipe, type SamplesPart } from "./fragments.ts";
+import type { FileProtection } from "./protection.ts";
+import type { SegmentCache } from "./segment-cache.ts";
+import type { Member } from "./sets.ts";
+import { tsRecipe } from "./ts-segments.ts";
+import type { SegmentRecipe, Workshop } from "./workshop.ts";
+
+type Of<K extends Leaf["kind"]> = Extract<Leaf, { readonly kind: K }>;
+export type MediaLeaf = Of<"segment" | "init" | "iframe">;
+
+export const isMediaLeaf = (leaf: Leaf): leaf is MediaLeaf =>
+  leaf.kind === "segment" || leaf.kind === "init" || leaf.kind === "iframe";
+
+export interface MediaRequest {
+  readonly exchange: RawExchange;
+  readonly member: Member;
+  readonly leaf: MediaLeaf;
+  readonly protection: FileProtection | null;
+  /** Named with its version: it never changes. */
+  readonly versioned: boolean;
+}
+
+export interface SegmentTools {
+  readonly workshop: Workshop;
+  readonly segmentCache: SegmentCache | null;
+}
+
+const NOTHING = Buffer.alloc(0);
+
+const absent = ({ member, leaf }: MediaRequest): never =>
+  fail("SEGMENT_NOT_FOUND", { path: member.title.path, segment: leafName(leaf) });
+
+/** The tracks that a choice names, in the order of their init segment: `av` is what there is of the two. */
+const chosen = (request: MediaRequest, { video, audio }: TrackChoice): readonly TrackCuts[] => {
+  const { cut } = request.member;
+  const picture = video ? cut.video : null;
+  const sound = audio === null ? null : (cut.audio[audio] ?? null);
+  const tracks = [picture, sound].filter((track) => track !== null);
+  return tracks.length > 0 ? tracks : absent(request);
+};
+
+const choiceOf = (leaf: MediaLeaf): TrackChoice => (leaf.kind === "iframe" ? VIDEO_ONLY : leaf.tracks);
+
+const segmentParts = (request: MediaRequest, number: number, tracks: readonly TrackCuts[]): readonly SamplesPart[] => {
+  if (number > request.member.cut.plan.count) absent(request);
+  return tracks.map((cuts) => ({ track: cuts.track, samples: samplesIn(cuts, number - 1) }));
+};
+
+/** One key frame, shown until the next one. */
+const keyFramePart = (request: MediaRequest, number: number): SamplesPart => {
+  const { video, plan } = request.member.cut;
+  if (!video) return absent(request);
+  const { track } = video;
+  const { table, timescale, shift } = track;
+  const keys = table.syncSamples;
+  const index = number - 1;
+  if (index >= (keys?.length ?? table.sampleCount)) return absent(request);
+  const next = keys ? keys[index + 1] : index + 1;
+  const endOfAll = Math.round((plan.starts[plan.count] ?? 0) * timescale) - shift;
+  const endPts = next === undefined || next >= table.sampleCount ? endOfAll : table.ptsOf(next);
+  return { track, samples: keyFrameSamples(table, keys?.[index] ?? index, endPts) };
+};
+
+const partsOf = (request: MediaRequest, leaf: Of<"segment" | "iframe">): readonly SamplesPart[] =>
+  leaf.kind === "iframe"
+    ? [keyFramePart(request, leaf.number)]
+    : segmentParts(request, leaf.number, chosen(request, leaf.tracks));
+
+/** How the media of a leaf are made, encrypted as its file's rule says. */
+const recipeOf = (request: MediaRequest, leaf: Of<"segment" | "iframe">): SegmentRecipe => {
+  const { member, protection } = request;
+  const parts = partsOf(request, leaf);
+  const scheme = protection?.schemeOf(leaf.container) ?? null;
+  const stream = { container: leaf.container, tracks: choiceOf(leaf) };
+  const clear =
+    leaf.container === "ts"
+      ? tsRecipe({ path: member.title.path, parts, segmentIndex: leaf.number - 1, protection })
+      : fragmentRecipe({ parts, sequenceNumber: leaf.number, protection, stream });
+  if (scheme !== "aes-128" || !protection) return clear;
+  return encryptedRecipe(clear, { key: protection.key.key, iv: protection.segmentIvs(stream)(leaf.number) });
+};
+
+const typeOf = (leaf: MediaLeaf, { cut }: Member): string => {
+  if (leaf.kind !== "init" && leaf.container === "ts") return TYPES.ts;
+  return choiceOf(leaf).video && cut.video ? TYPES.fmp4Video : TYPES.fmp4Audio;
+};
+
+const headersOf = ({
+  member,
+  leaf,
+  versioned,
+}: MediaRequest): { readonly lines: HeaderLines; readonly etag: string } => {
+  const etag = `${member.version}-${leafName(leaf)}`;
+  const { modifiedMs } = member.title.stat;
+  const freshness = versioned ? "versioned" : "unversioned";
+  return { lines: headerLines({ type: typeOf(leaf, member), freshness, etag, modifiedMs }), etag };
+};
+
+/** Whether the client has just this one: then it needs not be made. */
+const hasIt = (exchange: RawExchange, etag: string): boolean =>
+  exchange.header("if-none-match")?.includes(`"${etag}"`) === true;
+
+const answerInit = (request: MediaRequest, leaf: Of<"init">, lines: HeaderLines): void => {
+  const { exchange, protection } = request;
+  const tracks = chosen(request, leaf.tracks).map(({ track }) => track);
+  const common = protection?.common ?? null;
+  exchange.send(200, lines, initSegment(tracks, common ? initProtection(common) : undefined));
+};
+
+const answerMade = async (request: MediaRequest, recipe: SegmentRecipe, tools: SegmentTools): Promise<void> => {
+  const { exchange, member, leaf } = request;
+  const { workshop, segmentCache } = tools;
+  const { lines } = headersOf(request);
+  const { object } = member.title;
+  const key = `${member.version} ${member.title.path} ${leafName(leaf)}`;
+  const kept = await segmentCache?.get(key);
+  if (kept) return exchange.send(200, lines, kept);
+  const made = await workshop.whole(key, object, recipe);
+  if (made) {
+    segmentCache?.put(key, Buffer.from(made.bytes));
+    return exchange.send(200, lines, made.bytes, made.letGo);
+  }
+  if (recipe.exactBytes === null) {
+    const writer = exchange.begin(200, lines, null);
+    return workshop.inPieces(object, recipe, { start: 0, end: Number.POSITIVE_INFINITY, writer });
+  }
+  const part = exchange.beginPart(lines, recipe.exactBytes);
+  if (part) await workshop.inPieces(object, recipe, part);
+};
+
+/** Answers with a segment, an init segment or a key frame. */
+export const answerMedia = async (request: MediaRequest, tools: SegmentTools): Promise<void> => {
+  const { exchange, leaf } = request;
+  const { lines, etag } = headersOf(request);
+  try {
+    if (leaf.kind === "init") return answerInit(request, leaf, lines);
+    const recipe = recipeOf(request, leaf);
+    if (hasIt(exchange, etag)) return exchange.send(304, lines, NOTHING);
+    await answerMade(request, recipe, tools);
+  } catch (error) {
+    if (!(error instanceof MovieError)) throw error;
+    const code = error.problem === "damaged" ? "MEDIA_DAMAGED" : "MEDIA_UNSUPPORTED";
+    fail(code, { path: request.member.title.path, reason: error.message });
+  }
+};
+
+/** Whether an error says that the file is another one by now. */
+export const isReplaced = (error: unknown): boolean =>
+  codeOf(error) === "SOURCE_CHANGED" || codeOf(error) === "SOURCE_TRUNCATED";

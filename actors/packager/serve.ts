@@ -1,0 +1,183 @@
+/**
+ * A request's life at the packager: parse the address, check its token, open its set, answer by what is asked for.
+ *
+ * Playlists are kept ready under their whole address for as long as the files that they are of are known to be unchanged.
+ */
+import { LRUCache } from "lru-cache";
+import { fail } from "../../contracts/errors.ts";
+import type { Leaf } from "../../domain/csmil/leaf.ts";
+import { isRefusal } from "../../domain/csmil/path.ts";
+import { parseQuery } from "../../domain/csmil/query.ts";
+import { type MediaSet, parsePackagerPath } from "../../domain/csmil/request.ts";
+import type { PackagerConfig } from "../../lib/config/packager-config.ts";
+import type { PreparedAnswer, RawExchange } from "../../lib/http/exchange.ts";
+import { prepare } from "../../lib/http/raw-prepared.ts";
+import { baseOf } from "./addresses.ts";
+import { etagOf, type Freshness, headerLines, TYPES } from "./caching.ts";
+import { answerKey, answerLicence } from "./keys.ts";
+import type { Library, Title } from "./library.ts";
+import { isTextLeaf, type TextLeaf, textOf } from "./playlists.ts";
+import { protectionOf } from "./protection.ts";
+import { answerMedia, isMediaLeaf, isReplaced, type MediaLeaf, type SegmentTools } from "./segments.ts";
+import { memberAt, type SetView, setView } from "./set-view.ts";
+import type { Member, OpenSet, Sets } from "./sets.ts";
+import type { SmilFiles } from "./smil-files.ts";
+import type { Subtitles } from "./subtitles.ts";
+import { stripTokens, type TokenGate, type TokenGrant } from "./tokens.ts";
+
+export interface ServerDeps extends SegmentTools {
+  readonly config: PackagerConfig;
+  readonly library: Library;
+  readonly sets: Sets;
+  readonly gate: TokenGate;
+  readonly smil: SmilFiles;
+  readonly subtitles: Subtitles;
+}
+
+/** A playlist with the files that it is of. */
+interface Ready {
+  readonly answer: PreparedAnswer;
+  readonly titles: readonly Title[];
+}
+
+/** What is known of a request once its address is read. */
+interface Asked {
+  readonly exchange: RawExchange;
+  readonly media: MediaSet;
+  readonly leaf: Leaf;
+  readonly grant: TokenGrant;
+  /** Without tokens. */
+  readonly query: string;
+}
+
+const READY_BYTES_MAX = 32 * 2 ** 20;
+const READY_BYTES_LEAST = 1024; // what an answer costs besides its body
+const SET_FILES_MAX = 100;
+
+export class PackagerServer {
+  readonly #deps: ServerDeps;
+  readonly #ready = new LRUCache<string, Ready>({
+    maxSize: READY_BYTES_MAX,
+    // The body, and the same again behind its head.
+    sizeCalculation: ({ answer }) => 2 * answer.body.length + READY_BYTES_LEAST,
+  });
+
+  constructor(deps: ServerDeps) {
+    this.#deps = deps;
+  }
+
+  /** Answers below the prefix. Faults are thrown. */
+  readonly handle = (exchange: RawExchange): void | Promise<void> => {
+    const base = baseOf(exchange, this.#deps.config);
+    const ready = this.#ready.get(base + exchange.target);
+    if (ready && exchange.method !== "POST" && ready.titles.every((title) => this.#isRecent(title))) {
+      return exchange.sendPrepared(ready.answer);
+    }
+    return this.#answer(exchange, base);
+  };
+
+  /** Playlists of files that were purged are made anew. */
+  forget(): void {
+    this.#ready.clear();
+  }
+
+  #isRecent(title: Title): boolean {
+    return this.#deps.library.recent(title.path) === title;
+  }
+
+  async #answer(exchange: RawExchange, base: string): Promise<void> {
+    const { config, gate, smil } = this.#deps;
+    const parsed = parsePackagerPath(exchange.path, { ...config, prefix: config.urlPrefix });
+    if (isRefusal(parsed)) return exchange.problem({ code: parsed.refusal, data: { reason: parsed.reason } });
+    const { set: media, leaf } = parsed;
+    const files = media.kind === "smil" ? await smil.files(media.path) : media.files;
+    if (files.length > SET_FILES_MAX) fail("PATH_REFUSED", { reason: `more than ${SET_FILES_MAX} files` });
+    const { path, query, remoteAddress } = exchange;
+    const verdict = gate.check({ path, query, remoteAddress, files });
+    if (!verdict.allowed) return exchange.problem(verdict.refusal);
+    const asked = { exchange, media, leaf, grant: verdict.grant, query: stripTokens(query) };
+    if (exchange.method === "POST" && leaf.kind !== "clearkey") return exchange.problem(notAllowed(exchange));
+    await this.#inSet(files, async (open) => this.#dispatch(asked, setView(media, open, base)));
+  }
+
+  /** Opens the set for as long as the answer takes; a file that is replaced meanwhile is opened anew, once. */
+  async #inSet(files: readonly string[], answer: (open: OpenSet) => Promise<void>): Promise<void> {
+    const { sets, library } = this.#deps;
+    for (let attempt = 1; ; attempt += 1) {
+      const open = await sets.open(files);
+      try {
+        return await answer(open);
+      } catch (error) {
+        if (!isReplaced(error) || attempt > 1) throw error;
+        library.forget((path) => files.includes(path));
+      } finally {
+        open.letGo();
+      }
+    }
+  }
+
+  async #dispatch(asked: Asked, view: SetView): Promise<void> {
+    const { exchange, leaf } = asked;
+    if (isTextLeaf(leaf)) return this.#answerText(asked, leaf, view);
+    if (isMediaLeaf(leaf)) return this.#answerMedia(asked, leaf, view);
+    if (leaf.kind === "key") return answerKey(exchange, this.#protectionOf(memberAt(view, leaf.rendition)));
+    if (leaf.kind === "clearkey") {
+      const protections = view.open.members.map((member) => this.#protectionOf(member));
+      return answerLicence(exchange, protections);
+    }
+    return this.#deps.subtitles.answer(exchange, view, leaf);
+  }
+
+  readonly #protectionOf = ({ title, version }: Member) =>
+    protectionOf(this.#deps.config.encryption, { path: title.path, version });
+
+  async #answerText(asked: Asked, leaf: TextLeaf, view: SetView): Promise<void> {
+    const { config, gate, subtitles } = this.#deps;
+    const { exchange, grant } = asked;
+    const query = parseQuery(asked.query);
+    if ("refusal" in query) return exchange.problem({ code: query.refusal, data: { reason: query.reason } });
+    const token = gate.sessionTokenFor(grant, coveredBy(view, config.urlPrefix));
+    const text = textOf(leaf, {
+      view,
+      query,
+      token,
+      versioned: config.segmentVersion,
+      childManifestFilename: config.childManifestFilename,
+      protectionOf: this.#protectionOf,
+      subtitles: await subtitles.listed(view, query),
+    });
+    const body = Buffer.from(text);
+    const freshness = freshnessOf(token, view.open);
+    const type = leaf.kind === "mpd" ? TYPES.mpd : TYPES.hls;
+    const answer = prepare(200, headerLines({ type, freshness, etag: etagOf(body) }), body);
+    const titles = view.open.members.map(({ title }) => title);
+    // Complete ones only: a file that comes later must not wait for the others to change.
+    if (freshness === "playlist") this.#ready.set(view.base + exchange.target, { answer, titles });
+    exchange.sendPrepared(answer);
+  }
+
+  async #answerMedia({ exchange, query }: Asked, leaf: MediaLeaf, view: SetView): Promise<void> {
+    const member = memberAt(view, leaf.rendition);
+    const version = versionIn(query);
+    if (version !== null && version !== member.version) fail("VERSION_GONE", { path: member.title.path });
+    const protection = this.#protectionOf(member);
+    const request = { exchange, member, leaf, protection, versioned: version !== null };
+    await answerMedia(request, this.#deps);
+  }
+}
+
+const notAllowed = ({ method }: RawExchange) => ({ code: "METHOD_NOT_ALLOWED", data: { method } }) as const;
+
+const freshnessOf = (token: string, { missing }: OpenSet): Freshness => {
+  if (token !== "") return "personal";
+  return missing.length > 0 ? "incomplete" : "playlist";
+};
+
+/** Where the addresses in a set's playlists lead, for a session token. */
+const coveredBy = ({ media, open, children }: SetView, prefix: string): readonly string[] => {
+  const files = children === "file" ? open.members.map(({ title }) => title.path) : [];
+  return [media.path, ...files].map((path) => prefix + path);
+};
+
+/** The `v` that a segment is asked for with; null: none. */
+const versionIn = (query: string): string | null => /(?:^|&)v=([^&]*)/.exec(query)?.[1] ?? null;

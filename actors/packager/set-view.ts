@@ -1,0 +1,37 @@
+/** A set as one request sees it: which files, how they are cut, and where their parts are from here. */
+import { fail } from "../../contracts/errors.ts";
+import { relativeReference } from "../../domain/csmil/path.ts";
+import type { MediaSet } from "../../domain/csmil/request.ts";
+import type { Rendition } from "../../domain/vod/rendition.ts";
+import type { Member, OpenSet } from "./sets.ts";
+
+export interface SetView {
+  readonly media: MediaSet;
+  readonly open: OpenSet;
+  /** Absolute URL of the prefix, `https://host/i/`; empty: playlists have relative addresses. */
+  readonly base: string;
+  /** Where playlists name children: below each file, or below the set. */
+  readonly children: "file" | "set";
+}
+
+export const setView = (media: MediaSet, open: OpenSet, base: string): SetView => ({
+  media,
+  open,
+  base,
+  children: open.selfAligned && media.kind !== "file" ? "file" : "set",
+});
+
+/** What URIs below the set begin with. */
+export const belowSet = ({ media, base }: SetView): string =>
+  base === "" ? "" : `${base}${relativeReference("", media.path)}/`;
+
+/** The set's files as manifests name them, in ascending order. */
+export const renditionsOf = ({ media, open, base }: SetView): readonly Rendition[] =>
+  open.members.map(({ rendition, title }) => {
+    const uri = base === "" ? relativeReference(media.path, title.path) : `${base}${relativeReference("", title.path)}`;
+    return { ...rendition, uri };
+  });
+
+/** The r-th file of a set. */
+export const memberAt = ({ media, open }: SetView, rendition: number): Member =>
+  open.members[rendition] ?? fail("SOURCE_NOT_FOUND", { path: `${media.path}, rendition ${rendition}` });

@@ -1,0 +1,59 @@
+/** MPEG-2 TS segments out of a file (`domain/ts`). */
+import { fail } from "../../contracts/errors.ts";
+import type { AudioTrack, Samples, Track, VideoTrack } from "../../domain/mp4/movie.ts";
+import { type TsProgram, tsProgram } from "../../domain/ts/program.ts";
+import { type SegmentInput, TsSegment } from "../../domain/ts/segment.ts";
+import { largestSample, type SamplesPart, sourceBytesOf } from "./fragments.ts";
+import type { FileProtection } from "./protection.ts";
+import type { SegmentRecipe } from "./workshop.ts";
+
+export interface TsOptions {
+  readonly path: string;
+  readonly parts: readonly SamplesPart[];
+  /** 0-based. */
+  readonly segmentIndex: number;
+  readonly protection: FileProtection | null;
+}
+
+const isVideo = (track: Track): track is VideoTrack => track.codec.kind === "video";
+const isAudio = (track: Track): track is AudioTrack => track.codec.kind === "audio";
+
+/** Tables and headers of a track choice, made once for each: they hang on the video's track, else on the audio's. */
+const programs = new WeakMap<Track, Map<Track | null, TsProgram>>();
+
+const programOf = (path: string, video: VideoTrack | null, audio: AudioTrack | null): TsProgram => {
+  const leader = video ?? audio;
+  if (!leader) throw new Error("bug: a segment without tracks");
+  const known = programs.get(leader)?.get(audio);
+  if (known) return known;
+  const made = tsProgram({ video, audio });
+  // Without its audio a film is of little use, and its audio is in fMP4.
+  if (made.kind === "no-ts-mapping") return fail("MEDIA_UNSUPPORTED", { path, reason: made.reason });
+  const others = programs.get(leader) ?? new Map<Track | null, TsProgram>();
+  programs.set(leader, others.set(audio, made));
+  return made;
+};
+
+/** Of one video and one audio track at most. MEDIA_UNSUPPORTED for codecs that have no place in TS. */
+export const tsRecipe = ({ path, parts, segmentIndex, protection }: TsOptions): SegmentRecipe => {
+  const samplesOf = (track: Track | undefined): Samples | null =>
+    parts.find((part) => part.track === track)?.samples ?? null;
+  const tracks = parts.map((part) => part.track);
+  const [video, audio] = [tracks.find(isVideo), tracks.find(isAudio)];
+  if (protection?.schemeOf("ts") === "sample-aes") {
+    fail("MEDIA_UNSUPPORTED", { path, reason: "SAMPLE-AES is offered in fMP4 (cmaf.m3u8) only" });
+  }
+  const input: SegmentInput = {
+    program: programOf(path, video ?? null, audio ?? null),
+    segmentIndex,
+    video: samplesOf(video),
+    audio: samplesOf(audio),
+  };
+  return {
+    exactBytes: new TsSegment(input).exactBytes,
+    sourceBytes: sourceBytesOf(parts),
+    // A picture may grow a little: lengths become start codes.
+    stepBytes: Math.ceil(largestSample(parts) * 1.05),
+    open: () => new TsSegment(input),
+  };
+};
