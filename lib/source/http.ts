@@ -5,17 +5,18 @@
 import { readFile } from "node:fs/promises";
 import type { IncomingMessage } from "node:http";
 import { fail } from "../../contracts/errors.ts";
-import type { Log } from "../log/log.ts";
 import { readInto, writeBody } from "./body.ts";
 import { copyRanges, intoNewFile } from "./copy.ts";
-import { asFault, refuseList, refuseRange } from "./faults.ts";
+import { Exchanges } from "./exchanges.ts";
+import { refuseList } from "./faults.ts";
 import { codeOfStatus, lengthOf, parseContentRange, statOfAnswer } from "./http-answer.ts";
 import { forget, HttpClient } from "./http-client.ts";
 import { checkedSourcePath } from "./paths.ts";
 import type { ContentSource, ReadOptions, SourceCapabilities, SourceEntry, SourceObject, SourceStat } from "./port.ts";
+import { type Opened, RangedObject } from "./ranged-object.ts";
 import type { HttpSettings, SourceTools } from "./settings.ts";
-import { checkRange, mustBeSame } from "./versions.ts";
-import { limitsOf, type NetworkLimits, type Watch, watched } from "./watch.ts";
+import { mustBeSame } from "./versions.ts";
+import { limitsOf, type NetworkLimits, type Watch, type Watched } from "./watch.ts";
 
 const CONNECTIONS_MAX = 32;
 const HEAD_BYTES = 64 * 1024;
@@ -23,47 +24,6 @@ const HEAD_BYTES = 64 * 1024;
 const HELD_BYTES_MAX = 1024 * 1024;
 const COPY_WINDOWS = 3;
 const IDENTITY = { "accept-encoding": "identity" };
-
-interface Opened {
-  readonly path: string;
-  readonly stat: SourceStat;
-  /** From the file's beginning; empty for one that is read whole only. */
-  readonly held: Uint8Array;
-  readonly wholeOnly?: true;
-}
-
-type ReadPart = (opened: Opened, offset: number, target: Uint8Array, options: ReadOptions) => Promise<void>;
-
-class HttpObject implements SourceObject {
-  readonly stat: SourceStat;
-  readonly wholeOnly?: true;
-  readonly #opened: Opened;
-  readonly #read: ReadPart;
-  #held: Uint8Array;
-
-  constructor(opened: Opened, read: ReadPart) {
-    this.stat = opened.stat;
-    if (opened.wholeOnly) this.wholeOnly = true;
-    this.#opened = opened;
-    this.#held = opened.held;
-    this.#read = read;
-  }
-
-  async readRange(offset: number, target: Uint8Array, options: ReadOptions = {}): Promise<void> {
-    options.signal?.throwIfAborted();
-    checkRange(this.#opened.path, this.stat, offset, target.length);
-    if (this.wholeOnly) refuseRange("http", this.#opened.path);
-    const end = offset + target.length;
-    if (end <= this.#held.length) return target.set(this.#held.subarray(offset, end));
-    // A reader who went past the first bytes has seen them; a file that is held whole never comes here.
-    this.#held = new Uint8Array(0);
-    await this.#read(this.#opened, offset, target, options);
-  }
-
-  async close(): Promise<void> {
-    this.#held = new Uint8Array(0);
-  }
-}
 
 const refuse = (response: IncomingMessage, path: string): never => {
   const status = response.statusCode ?? 0;
@@ -82,12 +42,14 @@ export class HttpSource implements ContentSource {
   readonly kind = "http";
   readonly #limits: NetworkLimits;
   readonly #client: HttpClient;
-  readonly #log: Log;
+  readonly #exchanges: Exchanges;
+  readonly #tools: SourceTools;
   #ranges = true;
 
   constructor(settings: HttpSettings, tools: SourceTools, ca?: string) {
     this.#limits = limitsOf(tools, CONNECTIONS_MAX);
-    this.#log = tools.log;
+    this.#tools = tools;
+    this.#exchanges = new Exchanges({ kind: this.kind, log: tools.log, limits: this.#limits });
     const allowPrivateSources = tools.allowPrivateSources ?? [];
     this.#client = new HttpClient({ base: new URL(settings.url), limits: this.#limits, allowPrivateSources, ca });
   }
@@ -98,7 +60,7 @@ export class HttpSource implements ContentSource {
   }
 
   stat(path: string, { signal }: ReadOptions = {}): Promise<SourceStat> {
-    return this.#attempt(path, signal, 0, async (watch) => {
+    return this.#attempt({ path, signal, bytes: 0 }, async (watch) => {
       const response = await this.#client.ask({ method: "HEAD", path, headers: IDENTITY, watch });
       forget(response, this.#limits.idleTimeoutMs);
       const { statusCode = 0, headers } = response;
@@ -111,13 +73,13 @@ export class HttpSource implements ContentSource {
   }
 
   open(path: string, { signal }: ReadOptions = {}): Promise<SourceObject> {
-    return this.#attempt(path, signal, HELD_BYTES_MAX, async (watch) => {
+    return this.#attempt({ path, signal, bytes: HELD_BYTES_MAX }, async (watch) => {
       const opened = await this.#begin(path, HEAD_BYTES, watch);
       if (opened.wholeOnly && this.#ranges) {
         this.#ranges = false;
-        this.#log.warn({ path }, "http source: the server ignores ranges; big files are fetched whole");
+        this.#tools.log.warn({ path }, "http source: the server ignores ranges; big files are fetched whole");
       }
-      return new HttpObject(opened, (...part) => this.#readPart(...part));
+      return new RangedObject(this.kind, opened, (...part) => this.#readPart(...part));
     });
   }
 
@@ -131,7 +93,7 @@ export class HttpSource implements ContentSource {
     try {
       if (!object.wholeOnly) return await copyRanges(object, file, { ...options, windows: COPY_WINDOWS });
       return await intoNewFile(file, (handle) =>
-        this.#attempt(path, options.signal, null, async (watch) => {
+        this.#attempt({ path, signal: options.signal, bytes: null }, async (watch) => {
           const response = await this.#client.ask({ method: "GET", path, headers: IDENTITY, watch });
           if (response.statusCode !== 200) refuse(response, path);
           checkCoding(response);
@@ -146,6 +108,7 @@ export class HttpSource implements ContentSource {
   }
 
   async close(): Promise<void> {
+    this.#exchanges.close();
     this.#client.close();
   }
 
@@ -183,7 +146,7 @@ export class HttpSource implements ContentSource {
 
   /** A server may answer a range with its beginning alone (RFC 9110 §15.3.7): the rest is asked for again. */
   #readPart(opened: Opened, offset: number, target: Uint8Array, { signal }: ReadOptions): Promise<void> {
-    return this.#attempt(opened.path, signal, target.length, async (watch) => {
+    return this.#attempt({ path: opened.path, signal, bytes: target.length }, async (watch) => {
       for (let done = 0; done < target.length; ) {
         done += await this.#readSome(opened, offset + done, target.subarray(done), watch);
         watch.connecting();
@@ -217,19 +180,9 @@ export class HttpSource implements ContentSource {
     }
   }
 
-  /** Work on a checked path under a watch; `bytes` is how much may come, null for a file of any size. */
-  async #attempt<T>(
-    path: string,
-    signal: AbortSignal | undefined,
-    bytes: number | null,
-    work: (watch: Watch) => Promise<T>,
-  ): Promise<T> {
-    try {
-      checkedSourcePath(path);
-      return await watched({ path, limits: this.#limits, signal, bytes }, work);
-    } catch (error) {
-      throw asFault(error, { kind: this.kind, path, log: this.#log, signal });
-    }
+  async #attempt<T>(ask: Watched, work: (watch: Watch) => Promise<T>): Promise<T> {
+    checkedSourcePath(ask.path);
+    return this.#exchanges.run(ask, work);
   }
 }
 

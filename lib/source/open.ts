@@ -13,5 +13,9 @@ export const openSource = async (settings: SourceSettings, tools: SourceTools): 
       const { openHttp } = await import("./http.ts");
       return openHttp(settings, tools);
     }
+    case "s3": {
+      const { S3Source } = await import("./s3.ts");
+      return new S3Source(settings, tools);
+    }
   }
 };

@@ -1,8 +1,11 @@
 /** What an operator says of a source, by its kind. Credentials in it never reach a log or an error. */
+import type { Clock } from "../clock.ts";
 import type { Log } from "../log/log.ts";
 
 export interface SourceTools {
   readonly log: Log;
+  /** The system's unless told. */
+  readonly clock?: Clock;
   /** Until a connection stands, the wait for a free one included: 10 s unless told. */
   readonly connectTimeoutMs?: number;
   /** Without a byte of an answer: 10 s unless told. */
@@ -29,4 +32,28 @@ export interface HttpSettings {
   readonly caFile?: string | null;
 }
 
-export type SourceSettings = FilesystemSettings | HttpSettings;
+/** What is asked for when an object turns out to be in an archive class. */
+export interface S3Restore {
+  readonly tier: "Expedited" | "Standard" | "Bulk";
+  /** How long the copy is kept; without meaning for INTELLIGENT_TIERING. */
+  readonly days: number;
+}
+
+/** A bucket of S3, or of a server that speaks like it. */
+export interface S3Settings {
+  readonly kind: "s3";
+  readonly bucket: string;
+  /** Null: Amazon's. */
+  readonly endpoint: string | null;
+  readonly region: string;
+  /** Without slashes around it; empty for the whole bucket. */
+  readonly prefix: string;
+  /** Null: as the AWS SDK finds them. */
+  readonly credentials: { readonly accessKeyId: string; readonly secretAccessKey: string } | null;
+  /** The bucket's name in the path and not in the host; true unless told where there is an endpoint. */
+  readonly pathStyle?: boolean;
+  /** Null, or absent: archived objects stay archived. */
+  readonly restore?: S3Restore | null;
+}
+
+export type SourceSettings = FilesystemSettings | HttpSettings | S3Settings;

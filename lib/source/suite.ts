@@ -67,12 +67,20 @@ function wholeStatements(it: It): void {
   it("what is not there is not found", async ({ source, place, t }) => {
     await place.put("here.bin", bytesOf(1, 10));
     const file = join(await tempDir(t), "f");
-    for (const path of ["no.bin", "no/such/folder/a.bin", "here.bin/below", "here", "HERE.bin"]) {
+    for (const path of ["no.bin", "no/such/folder/a.bin", "here", "HERE.bin"]) {
       await assert.rejects(source.stat(path), { code: "SOURCE_NOT_FOUND" }, path);
       await assert.rejects(source.open(path), { code: "SOURCE_NOT_FOUND" }, path);
       await assert.rejects(source.fetchTo(path, file), { code: "SOURCE_NOT_FOUND" }, path);
     }
     await assert.rejects(readFile(file), { code: "ENOENT" });
+  });
+
+  it("what would lie below a file is not found", async ({ source, place, t }) => {
+    await place.put("here.bin", bytesOf(1, 10));
+    const file = join(await tempDir(t), "f");
+    await assert.rejects(source.stat("here.bin/below"), { code: "SOURCE_NOT_FOUND" });
+    await assert.rejects(source.open("here.bin/below"), { code: "SOURCE_NOT_FOUND" });
+    await assert.rejects(source.fetchTo("here.bin/below", file), { code: "SOURCE_NOT_FOUND" });
   });
 
   it("a folder is not a file", async ({ source, place, t }) => {

@@ -19,9 +19,9 @@ export const limitsOf = (tools: SourceTools, connectionsMax: number): NetworkLim
   connectionsMax: tools.connectionsMax ?? connectionsMax,
 });
 
-interface Watched {
+export interface Watched {
   readonly path: string;
-  readonly limits: NetworkLimits;
+  /** The caller's. */
   readonly signal: AbortSignal | undefined;
   /** What is to come at most; null: not known, then silence alone counts. */
   readonly bytes: number | null;
@@ -32,34 +32,39 @@ interface Watched {
  * time, nothing came for too long, or all of it takes longer than a slow line would.
  */
 export class Watch {
-  readonly signal: AbortSignal;
+  readonly path: string;
   readonly #stop = new AbortController();
   readonly #limits: NetworkLimits;
-  readonly #late: () => void;
-  #silence: NodeJS.Timeout | undefined;
+  readonly #caller: AbortSignal | undefined;
+  readonly #left = () => this.#stop.abort(this.#caller?.reason);
   readonly #total: NodeJS.Timeout | undefined;
+  #silence: NodeJS.Timeout | undefined;
 
-  constructor({ path, limits, signal, bytes }: Watched) {
+  constructor({ path, signal, bytes }: Watched, limits: NetworkLimits) {
+    this.path = path;
     this.#limits = limits;
-    this.signal = signal ? AbortSignal.any([signal, this.#stop.signal]) : this.#stop.signal;
-    this.#late = () => this.#stop.abort(new Fault("SOURCE_TIMEOUT", { path }));
+    this.#caller = signal;
+    signal?.addEventListener("abort", this.#left, { once: true });
+    if (signal?.aborted) this.#left();
     if (bytes !== null) {
       const slowMs = (bytes / BYTES_PER_SECOND_MIN) * 1000;
-      this.#total = setTimeout(this.#late, limits.connectTimeoutMs + limits.idleTimeoutMs + slowMs);
+      this.#total = setTimeout(() => this.#late(), limits.connectTimeoutMs + limits.idleTimeoutMs + slowMs);
     }
     this.connecting();
   }
 
+  get signal(): AbortSignal {
+    return this.#stop.signal;
+  }
+
   /** From here on the time for a connection runs. */
   connecting(): void {
-    clearTimeout(this.#silence);
-    this.#silence = setTimeout(this.#late, this.#limits.connectTimeoutMs);
+    this.#wait(this.#limits.connectTimeoutMs);
   }
 
   /** It stands: from here on silence counts. */
   connected(): void {
-    clearTimeout(this.#silence);
-    this.#silence = setTimeout(this.#late, this.#limits.idleTimeoutMs);
+    this.#wait(this.#limits.idleTimeoutMs);
   }
 
   /** Bytes came. */
@@ -67,18 +72,19 @@ export class Watch {
     this.#silence?.refresh();
   }
 
+  abort(reason: unknown): void {
+    this.#stop.abort(reason);
+  }
+
   /** `work`, or the signal's reason as soon as it aborts; what becomes of `work` then is the caller's to end. */
   async race<T>(work: Promise<T>): Promise<T> {
     const { signal } = this;
-    if (signal.aborted) {
-      work.catch(() => {});
-      throw signal.reason;
-    }
     const aborted = Promise.withResolvers<never>();
     const abort = () => aborted.reject(signal.reason);
     signal.addEventListener("abort", abort, { once: true });
+    if (signal.aborted) abort();
     try {
-      return await Promise.race([work, aborted.promise]);
+      return await Promise.race([aborted.promise, work]);
     } finally {
       signal.removeEventListener("abort", abort);
     }
@@ -87,19 +93,15 @@ export class Watch {
   end(): void {
     clearTimeout(this.#silence);
     clearTimeout(this.#total);
+    this.#caller?.removeEventListener("abort", this.#left);
+  }
+
+  #wait(ms: number): void {
+    clearTimeout(this.#silence);
+    this.#silence = setTimeout(() => this.#late(), ms);
+  }
+
+  #late(): void {
+    this.#stop.abort(new Fault("SOURCE_TIMEOUT", { path: this.path }));
   }
 }
-
-/** Runs `work` under a watch, and ends the watch with it. */
-export const watched = async <T>(what: Watched, work: (watch: Watch) => Promise<T>): Promise<T> => {
-  what.signal?.throwIfAborted();
-  const watch = new Watch(what);
-  try {
-    return await work(watch);
-  } catch (error) {
-    // Whatever a cut exchange says of itself, the reason is why it was cut.
-    throw watch.signal.aborted ? watch.signal.reason : error;
-  } finally {
-    watch.end();
-  }
-};

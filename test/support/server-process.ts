@@ -76,14 +76,20 @@ const stop = async (child: ChildProcess): Promise<void> => {
   clearTimeout(late);
 };
 
+interface Start {
+  /** A taken connection unless told. */
+  readonly isReady?: (port: number) => Promise<boolean>;
+  readonly startMs?: number;
+}
+
 /**
- * Starts a server that stays in the foreground, waits until `ready` (a taken connection unless told), and stops it after
- * the tests. What it said is in the error when it does not start.
+ * Starts a server that stays in the foreground, waits until it is ready, and stops it after the tests. What it said is
+ * in the error when it does not start.
  */
 export const startServer = async (
   t: Cleaner,
   commandOf: (port: number) => Command | Promise<Command>,
-  ready: (port: number) => Promise<boolean> = isOpen,
+  { isReady = isOpen, startMs = START_MS }: Start = {},
 ): Promise<RunningServer> => {
   let said = "";
   for (let attempt = 0; attempt < START_TRIES; attempt++) {
@@ -102,9 +108,9 @@ export const startServer = async (
         if (said.length < 10_000) said += bytes.toString();
       });
     }
-    const deadline = performance.now() + START_MS;
+    const deadline = performance.now() + startMs;
     while (child.exitCode === null && child.pid !== undefined && performance.now() < deadline) {
-      if (await ready(port)) {
+      if (await isReady(port)) {
         t.after(() => stop(child));
         return { port, process: child };
       }
