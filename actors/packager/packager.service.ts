@@ -4,6 +4,7 @@ import type { Config, PackagerConfig } from "../../lib/config/config.ts";
 import type { Ready } from "../../lib/http/health.ts";
 import { openRawListener } from "../../lib/http/raw-listener.ts";
 import type { Log } from "../../lib/log/log.ts";
+import { openLogs } from "./logs.ts";
 import { openPackager } from "./packager.ts";
 import { answerTestPage, isTestPage } from "./test-page.ts";
 
@@ -22,26 +23,31 @@ export interface Packager {
 
 /** Starts the packager of this node behind its own listener. */
 export const startPackager = async ({ config, log, clock, ready }: PackagerOptions): Promise<Packager> => {
-  const { packager: own, host, dataDir, allowPrivateSources } = config;
-  const packager = await openPackager({ config: own, dataDir, allowPrivateSources, log, clock });
-  const stopPackager = (): Promise<void> => packager.stop();
-  const listener = await openRawListener({
-    name: "packager",
-    host,
-    port: own.port,
-    portVariable: "PACKAGER_PORT",
-    log,
-    ready,
-    handle: (exchange) => (isTestPage(exchange.path) ? answerTestPage(exchange) : packager.handle(exchange)),
-  }).catch(async (error: unknown) => {
-    await stopPackager();
-    throw error;
-  });
-  return {
-    port: listener.port,
-    async stop() {
-      await listener.close();
-      await stopPackager();
-    },
+  const { packager: own, host, dataDir, allowPrivateSources, logLevel: level, nodeId } = config;
+  const stops: (() => Promise<void>)[] = [];
+  const stop = async (): Promise<void> => {
+    for (const one of stops.splice(0).reverse()) await one();
   };
+  try {
+    const logs = await openLogs({ places: own.logs, log, level, nodeId });
+    stops.push(() => logs.close());
+    const { error, cache: cacheLog, access: accessLog } = logs;
+    const packager = await openPackager({ config: own, dataDir, allowPrivateSources, log: error, cacheLog, clock });
+    stops.push(() => packager.stop());
+    const listener = await openRawListener({
+      name: "packager",
+      host,
+      port: own.port,
+      portVariable: "PACKAGER_PORT",
+      log: error,
+      ready,
+      handle: (exchange) => (isTestPage(exchange.path) ? answerTestPage(exchange) : packager.handle(exchange)),
+      ...(accessLog ? { accessLog } : {}),
+    });
+    stops.push(() => listener.close());
+    return { port: listener.port, stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
 };
