@@ -32,6 +32,8 @@ export interface RawListenerOptions {
   readonly limits?: Partial<RawLimits>;
   /** Closed by who opened it, after the listener. */
   readonly accessLog?: AccessLog;
+  /** Its time; the monotonic clock by default. */
+  readonly deadlines?: Deadlines;
 }
 
 export interface RawListener {
@@ -65,8 +67,8 @@ class RawServer implements ConnectionHost {
   constructor(options: RawListenerOptions) {
     this.#options = options;
     this.limits = rawLimits(options.limits);
-    this.deadlines = new Deadlines(Math.min(TICK_MS, this.limits.lingerMs / 4));
-    this.deadlines.start();
+    this.deadlines = options.deadlines ?? new Deadlines(TICK_MS);
+    if (!options.deadlines) this.deadlines.start();
     this.#counts = new ListenerCounts(options.name, () => this.#connections.size);
     this.server = createServer({ allowHalfOpen: true, noDelay: true, highWaterMark: WRITE_BYTES_AHEAD }, (socket) =>
       this.#opened(socket),

@@ -135,3 +135,10 @@ export const masked = (text: string): string =>
 /** The status lines of what may be several answers. */
 export const statusesOf = (text: string): number[] =>
   [...text.matchAll(/HTTP\/1\.1 (\d{3}) /g)].map(([, status]) => Number(status));
+
+/** The bodies of several answers, none of which has a body that looks like an answer. */
+export const bodiesOf = (text: string): string[] =>
+  text
+    .split(/(?=HTTP\/1\.1 \d{3} )/)
+    .filter((answer) => answer !== "")
+    .map((answer) => answer.slice(answer.indexOf("\r\n\r\n") + 4));
