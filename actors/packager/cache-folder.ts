@@ -1,0 +1,115 @@
+/** A cache's folder on the disk. Files whose names are not ours are never touched: the folder may be a mistaken one. */
+import { type Dirent, rmdirSync } from "node:fs";
+import { open, readdir, unlink } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { type CacheHead, cacheNameOf, readTail } from "./cache-file.ts";
+
+/** Files that are being written or removed; what a life before left there is removed. */
+export const TEMPORARY_FOLDER = "=tmp";
+
+const ENTRY = /^=[0-9a-f]{32}$/;
+const DEPTH_MAX = 600; // parts of a source path, which has 1 KiB at most
+const DISK_UNIT_BYTES = 512; // of `blocks` in stat(2)
+
+export interface FoundFile {
+  /** Path below the folder. */
+  readonly name: string;
+  readonly head: CacheHead;
+  /** On the disk: what is not written of a sparse file doesn't count. */
+  readonly sizeBytes: number;
+  /** Of the last read or write that the file system knows. */
+  readonly usedMs: number;
+}
+
+export interface Folder {
+  /** Whole entries that the caller doesn't know. */
+  readonly found: FoundFile[];
+  /** Names of all entries, known ones too. */
+  readonly seen: ReadonlySet<string>;
+  readonly ignoredCount: number;
+}
+
+const inspected = async (dir: string, name: string): Promise<FoundFile | null> => {
+  try {
+    const handle = await open(join(dir, name), "r");
+    try {
+      const tail = await readTail(handle);
+      if (!tail || cacheNameOf(tail.head) !== name) return null;
+      const { blocks, atimeMs, mtimeMs } = await handle.stat();
+      const usedMs = Math.max(atimeMs, mtimeMs);
+      return { name, head: tail.head, sizeBytes: blocks * DISK_UNIT_BYTES, usedMs };
+    } finally {
+      await handle.close();
+    }
+  } catch {
+    return null; // unreadable is as good as torn
+  }
+};
+
+/** What another program does not let us see is none of ours. */
+const childrenOf = async (root: string, below: string): Promise<Dirent[]> => {
+  try {
+    return await readdir(join(root, below), { withFileTypes: true });
+  } catch (error) {
+    if (below === "") throw error;
+    return [];
+  }
+};
+
+/** In the same turn as whoever makes a folder and puts a file into it, so that neither is in the other's way. */
+const removedIfEmpty = (dir: string): boolean => {
+  try {
+    rmdirSync(dir);
+    return true;
+  } catch {
+    return false;
+  }
+};
+
+/** All entries of a folder. Torn ones that the caller doesn't know, and what is left in the temporary folder, is removed. */
+export const lookThrough = async (dir: string, isKnown: (name: string) => boolean): Promise<Folder> => {
+  const found: FoundFile[] = [];
+  const seen = new Set<string>();
+  let ignoredCount = 0;
+  const remove = (name: string): Promise<boolean> =>
+    unlink(join(dir, name)).then(
+      () => true,
+      () => false,
+    );
+  /** True when it is removed. */
+  const look = async (name: string, leaf: string): Promise<boolean> => {
+    if (isKnown(name)) {
+      seen.add(name);
+      return false;
+    }
+    if (name.startsWith(`${TEMPORARY_FOLDER}/`)) return remove(name);
+    if (!ENTRY.test(leaf)) {
+      ignoredCount += 1;
+      return false;
+    }
+    const file = await inspected(dir, name);
+    if (file) found.push(file);
+    // It may have become known meanwhile.
+    return file === null && !isKnown(name) && remove(name);
+  };
+  /** True when it is gone: empty folders are removed, but not the root and ours. */
+  const walk = async (below: string, depth: number): Promise<boolean> => {
+    let isEmpty = true;
+    for (const child of await childrenOf(dir, below)) {
+      const name = below === "" ? child.name : `${below}/${child.name}`;
+      let isGone = false;
+      if (child.isDirectory() && depth < DEPTH_MAX) isGone = await walk(name, depth + 1);
+      else if (child.isFile()) isGone = await look(name, child.name);
+      else ignoredCount += 1;
+      isEmpty = isEmpty && isGone;
+    }
+    return isEmpty && below !== "" && below !== TEMPORARY_FOLDER && removedIfEmpty(join(dir, below));
+  };
+  await walk("", 0);
+  return { found, seen, ignoredCount };
+};
+
+/** Removes the folders that an entry was in, as far as they are empty, never the root. */
+export const pruneUpwards = (root: string, name: string): void => {
+  for (let at = dirname(name); at !== "." && at !== ""; at = dirname(at)) if (!removedIfEmpty(join(root, at))) return;
+};

@@ -1,0 +1,204 @@
+/**
+ * Blocks of input files on their way: neighbours are fetched together, once however many want them; they are given out as
+ * soon as they are in memory, then written, then their checksums.
+ */
+import { codeOf, fail } from "../../contracts/errors.ts";
+import { writeAll } from "../../lib/source/copy.ts";
+import type { SourceObject } from "../../lib/source/port.ts";
+import type { CacheEntry } from "./cache-entry.ts";
+import { checksumOf } from "./cache-file.ts";
+import { type DiskSpace, type KeeperOptions, Turns, waitFor } from "./input-keeper.ts";
+
+export const BLOCK_BYTES = 1024 * 1024;
+const RUN_BLOCKS = 4; // fetched at once: a segment is about so long
+const SPARE_BUFFERS_MAX = 4; // 16 MiB
+const INNER_IDLE_MS = 30_000; // servers count their sessions
+const DISK_BLOCK_BYTES = 4096;
+const CHECKSUM_BYTES = 4;
+
+/** What is known of a block. Of a damaged one the place on the disk is taken. */
+export const BLOCK = { missing: 0, unchecked: 1, there: 2, damaged: 3 } as const;
+
+/** Neighbouring blocks on their way. */
+export interface Run {
+  readonly first: number;
+  readonly count: number;
+  /** Those who read it, and the writer: the buffer is another run's when all are done. */
+  users: number;
+  buffer: Uint8Array | null;
+  readonly arrived: Promise<Uint8Array>;
+}
+
+/** The blocks of one entry, and its file at the source while it is being read. */
+export class Blocks {
+  readonly entry: CacheEntry;
+  readonly states: Uint8Array;
+  readonly checksums: Uint32Array;
+  readonly blocksAt: number;
+  readonly runs = new Map<number, Run>();
+  readonly checks = new Map<number, Promise<void>>();
+  inner: Promise<SourceObject> | null = null;
+  innerUses = 0;
+  idle: NodeJS.Timeout | undefined;
+
+  constructor(entry: CacheEntry, checksums: Uint32Array, blocksAt: number) {
+    this.entry = entry;
+    this.checksums = checksums;
+    this.blocksAt = blocksAt;
+    this.states = Uint8Array.from(checksums, (checksum) => (checksum === 0 ? BLOCK.missing : BLOCK.unchecked));
+  }
+
+  areThere(first: number, last: number): boolean {
+    for (let block = first; block <= last; block += 1) if (this.states[block] !== BLOCK.there) return false;
+    return true;
+  }
+
+  lengthOf(first: number, count: number): number {
+    return Math.min(count * BLOCK_BYTES, this.entry.head.sizeBytes - first * BLOCK_BYTES);
+  }
+
+  /** Lets the source go, now or when what is under way is done. */
+  closeInner(): void {
+    clearTimeout(this.idle);
+    if (this.innerUses > 0) return;
+    this.inner?.then((object) => object.close()).catch(() => {});
+    this.inner = null;
+  }
+}
+
+export class BlockFetcher {
+  readonly #options: KeeperOptions;
+  readonly #turns: Turns;
+  readonly #disk: DiskSpace;
+  readonly #runs = new Set<Promise<void>>();
+  readonly #spare: Uint8Array[] = [];
+
+  constructor(options: KeeperOptions, disk: DiskSpace) {
+    this.#options = options;
+    this.#disk = disk;
+    this.#turns = new Turns(options.fetchesMax);
+  }
+
+  /** Fetches missing blocks from `first` on, as far as `last` and as one run may go. */
+  start(blocks: Blocks, first: number, last: number): Run {
+    const { store } = this.#options;
+    const isWanted = (block: number): boolean => {
+      const state = blocks.states[block];
+      return block <= last && (state === BLOCK.missing || state === BLOCK.damaged) && !blocks.runs.has(block);
+    };
+    let count = 1;
+    while (count < RUN_BLOCKS && isWanted(first + count)) count += 1;
+    const arrival = Promise.withResolvers<Uint8Array>();
+    arrival.promise.catch(() => {}); // all who read it may have left
+    const run: Run = { first, count, users: 1, buffer: null, arrived: arrival.promise };
+    for (let block = first; block < first + count; block += 1) blocks.runs.set(block, run);
+    store.hold(blocks.entry);
+    const going = this.#turns
+      .take(async () => {
+        arrival.resolve(await this.#fetch(blocks, run));
+        await this.#keep(blocks, run);
+      })
+      .catch((error: unknown) => arrival.reject(error))
+      .finally(() => {
+        for (let block = first; block < first + count; block += 1) blocks.runs.delete(block);
+        this.leave(run);
+        store.letGo(blocks.entry);
+        this.#runs.delete(going);
+      });
+    this.#runs.add(going);
+    return run;
+  }
+
+  /** One user less. */
+  leave(run: Run): void {
+    run.users -= 1;
+    if (run.users > 0 || !run.buffer) return;
+    if (this.#spare.length < SPARE_BUFFERS_MAX) this.#spare.push(run.buffer);
+    run.buffer = null;
+  }
+
+  async settled(): Promise<void> {
+    await Promise.all(this.#runs);
+  }
+
+  async #fetch(blocks: Blocks, run: Run): Promise<Uint8Array> {
+    const { path } = blocks.entry.head;
+    const { stallMs } = this.#options;
+    const buffer = this.#spare.pop() ?? Buffer.allocUnsafeSlow(RUN_BLOCKS * BLOCK_BYTES);
+    const bytes = buffer.subarray(0, blocks.lengthOf(run.first, run.count));
+    const stop = new AbortController();
+    const late = (): never => fail("SOURCE_TIMEOUT", { path });
+    const reading = this.#withInner(blocks, (inner) =>
+      inner.readRange(run.first * BLOCK_BYTES, bytes, { signal: stop.signal }),
+    );
+    try {
+      await waitFor(reading, { waitMs: stallMs, late });
+    } catch (error) {
+      // The buffer is not used again: the source may still write to it.
+      stop.abort(error);
+      if (codeOf(error) === "SOURCE_CHANGED") this.#options.store.drop(blocks.entry, "replaced");
+      throw error;
+    }
+    run.buffer = buffer;
+    return bytes;
+  }
+
+  async #withInner<T>(blocks: Blocks, act: (inner: SourceObject) => Promise<T>): Promise<T> {
+    clearTimeout(blocks.idle);
+    blocks.innerUses += 1;
+    try {
+      blocks.inner ??= this.#openInner(blocks.entry);
+      return await act(await blocks.inner);
+    } catch (error) {
+      // The next one begins anew, with whatever has recovered.
+      const broken = blocks.inner;
+      blocks.inner = null;
+      broken?.then((object) => object.close()).catch(() => {});
+      throw error;
+    } finally {
+      blocks.innerUses -= 1;
+      if (blocks.entry.isGone || blocks.entry.opens === 0) blocks.closeInner();
+      else if (blocks.innerUses === 0) {
+        clearTimeout(blocks.idle);
+        blocks.idle = setTimeout(() => blocks.closeInner(), INNER_IDLE_MS).unref();
+      }
+    }
+  }
+
+  async #openInner({ head }: CacheEntry): Promise<SourceObject> {
+    const inner = await this.#options.source.open(head.path);
+    if (inner.stat.version === head.version) return inner;
+    await inner.close().catch(() => {});
+    return fail("SOURCE_CHANGED", { path: head.path });
+  }
+
+  /** Bytes first, then their checksums: a kill between them leaves a block that doesn't count. */
+  async #keep(blocks: Blocks, run: Run): Promise<void> {
+    const { store, log } = this.#options;
+    const { entry } = blocks;
+    if (entry.isGone || !run.buffer) return;
+    const all = Array.from({ length: run.count }, (_, index) => run.first + index);
+    const missing = all.filter((block) => blocks.states[block] === BLOCK.missing);
+    const needed = missing.reduce((sum, block) => sum + diskBytes(blocks.lengthOf(block, 1)), 0);
+    if (!(await store.reserve(needed))) return;
+    entry.chargedBytes += needed;
+    for (const block of missing) blocks.states[block] = BLOCK.damaged; // its place counts as taken from now on
+    const bytes = run.buffer.subarray(0, blocks.lengthOf(run.first, run.count));
+    const checksums = Buffer.alloc(run.count * CHECKSUM_BYTES);
+    for (const [index, block] of all.entries()) {
+      const start = index * BLOCK_BYTES;
+      const checksum = checksumOf(bytes.subarray(start, start + blocks.lengthOf(block, 1)));
+      checksums.writeUInt32LE(checksum, index * CHECKSUM_BYTES);
+    }
+    try {
+      const handle = await store.handleOf(entry);
+      await writeAll(handle, bytes, run.first * BLOCK_BYTES);
+      await writeAll(handle, checksums, blocks.blocksAt + run.first * CHECKSUM_BYTES);
+      for (const block of all) blocks.states[block] = BLOCK.there;
+    } catch (error) {
+      if (!this.#disk.isFull(error)) log.warn({ err: error, path: entry.head.path }, "blocks not kept");
+    }
+  }
+}
+
+const diskBytes = (bytes: number): number => Math.ceil(bytes / DISK_BLOCK_BYTES) * DISK_BLOCK_BYTES;
