@@ -107,10 +107,10 @@ const fragmentedTables = async (tracks: readonly TrackBoxes[], opened: Opened): 
   }
 };
 
-/** Whole seconds, exact in each timescale, by which fragments of a live recording begin late; 0 for others. */
+/** Whole seconds, exact in each timescale, by which the fragments of a live recording begin late. */
 const lateSeconds = (tracks: readonly Track[]): number => {
   const starts = tracks.map(({ table, shift, timescale }) => (table.dtsOf(0) + shift) / timescale);
-  return Math.max(0, Math.floor(Math.min(...starts)));
+  return Math.max(0, Math.round(Math.min(...starts)));
 };
 
 const byKind = (tracks: readonly Track[]): Pick<Movie, "video" | "audio" | "text"> => ({

@@ -44,6 +44,11 @@ export class FileWalk {
     return { type, offset, headerBytes: header.headerBytes, sizeBytes: size };
   }
 
+  /** Type of the box that begins at `offset`, whatever else its header says. */
+  async typeAt(offset: number, aheadBytes: number): Promise<string> {
+    return (await this.#bytes(offset, 8, aheadBytes)).toString("latin1", 4, 8);
+  }
+
   /** All of a box, in memory of its own. */
   async whole({ offset, sizeBytes }: FileBox): Promise<Buffer> {
     const at = offset - this.#windowAt;
@@ -75,11 +80,10 @@ export interface FoundMoov {
 /** Looks for `moov` from the file's beginning and reads the whole of it. */
 export const readMoov = async (walk: FileWalk): Promise<FoundMoov> => {
   let firstMoof: number | null = null;
+  if (walk.sizeBytes < 8 || !FIRST_TYPES.has(await walk.typeAt(0, FIRST_READ_BYTES))) unsupported("it is no MP4 file");
   for (let offset = 0, count = 0; offset < walk.sizeBytes; count += 1) {
     if (count === BOXES_MAX) damaged(`no moov within the first ${BOXES_MAX} boxes`);
-    if (offset === 0 && walk.sizeBytes < 8) unsupported("it is not an MP4 file");
-    const box = await walk.boxAt(offset, offset === 0 ? FIRST_READ_BYTES : 0);
-    if (offset === 0 && !FIRST_TYPES.has(box.type)) unsupported("it is not an MP4 file");
+    const box = await walk.boxAt(offset, 0);
     if (box.type === "moov") {
       if (box.sizeBytes > MOOV_BYTES_MAX)
         unsupported(`its moov has ${box.sizeBytes} bytes: ${MOOV_BYTES_MAX} are taken`);
