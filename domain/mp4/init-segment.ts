@@ -1,6 +1,6 @@
 /** Init segments (ISO/IEC 14496-12 §8.16.1, CMAF header of ISO/IEC 23000-19 §7.3.1): the same bytes for HLS and DASH. */
 import { box, cString, fullBox, uint16s, uint32s } from "./box-writer.ts";
-import { packedLanguage, threeLetterLanguage } from "./language.ts";
+import { isThreeLetterLanguage, packedLanguage } from "./language.ts";
 import type { Codec, Track } from "./movie.ts";
 
 /** What an init segment says of encryption (`domain/cenc`). */
@@ -73,7 +73,7 @@ const sampleTable = (entry: Buffer): Buffer =>
 
 /** §8.4.6: only where `mdhd` can't say it. */
 const extendedLanguage = (tag: string): Buffer[] =>
-  tag === threeLetterLanguage(tag) ? [] : [fullBox({ type: "elng" }, cString(tag))];
+  isThreeLetterLanguage(tag) ? [] : [fullBox({ type: "elng" }, cString(tag))];
 
 const media = (track: Track, entry: Buffer): Buffer => {
   const { codec, language, name, timescale } = track;

@@ -26,6 +26,10 @@ export const threeLetterLanguage = (tag: string): string => {
   return /^[a-z]{3}$/.test(code) ? code : "und";
 };
 
+/** The three letters tell all of the tag. */
+export const isThreeLetterLanguage = (tag: string): boolean =>
+  tag === "" || tag === threeLetterLanguage(tag) || TERMINOLOGY.has(tag);
+
 const LETTER_BEFORE_A = 0x60;
 
 /** Three letters of five bits each. */

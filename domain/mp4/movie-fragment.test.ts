@@ -1,26 +1,16 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { clearSegment } from "../../test/support/fragmented.ts";
 import { decodedFrames, encode, packetsOf, readTrack } from "../../test/support/lavfi.ts";
 import { storedFile } from "../../test/support/stored-track.ts";
 import { parseFragment } from "./fragment.ts";
-import { fileRange, gather } from "./gather.ts";
 import { initSegment } from "./init-segment.ts";
 import type { Samples, Track } from "./movie.ts";
-import { type FragmentTrack, keyFrameSamples, planFragment, writeFragmentHead } from "./movie-fragment.ts";
+import { keyFrameSamples, planFragment, writeFragmentHead } from "./movie-fragment.ts";
 import { childrenOf, findBox } from "./walk.ts";
 
 const OFFSET_SECONDS = 10;
 
-const segment = (file: Buffer, tracks: readonly FragmentTrack[], sequenceNumber = 1): Buffer => {
-  const plan = planFragment({ tracks, sequenceNumber });
-  const out = Buffer.alloc(plan.totalBytes);
-  let at = writeFragmentHead(plan, out, 0);
-  assert.equal(at, plan.headBytes);
-  const lo = fileRange(tracks.map(({ samples }) => samples))?.lo ?? 0;
-  for (const { samples } of tracks) at = gather(samples, { bytes: file.subarray(lo), fileOffset: lo }, { out, at });
-  assert.equal(at, plan.totalBytes);
-  return out;
-};
 const all = (track: Track): Samples => track.table.samples(0, track.table.sampleCount);
 const samplesIn = (bytes: Buffer) =>
   parseFragment(findBox(bytes, ["moof"], 0) ?? assert.fail(), findBox(bytes, ["mdat"], 0) ?? assert.fail());
@@ -52,8 +42,8 @@ test("init segment and segments decode without complaint to the source's frames 
     const cut = Math.floor(count / 3);
     const file = Buffer.concat([
       initSegment([track]),
-      segment(bytes, [{ track, samples: track.table.samples(0, cut) }], 1),
-      segment(bytes, [{ track, samples: track.table.samples(cut, count) }], 2),
+      clearSegment(bytes, [{ track, samples: track.table.samples(0, cut) }], 1),
+      clearSegment(bytes, [{ track, samples: track.table.samples(cut, count) }], 2),
     ]);
     const offset = OFFSET_SECONDS * track.timescale;
     assert.deepEqual(
@@ -71,7 +61,7 @@ test("init segment and segments decode without complaint to the source's frames 
 test("a muxed segment has the samples of the first track in front of those of the second", async () => {
   const sources = await Promise.all([encode({ kind: "video", seconds: 2 }), encode({ kind: "audio", seconds: 2 })]);
   const { bytes, tracks } = storedFile(sources);
-  const out = segment(
+  const out = clearSegment(
     bytes,
     tracks.map((track) => ({ track, samples: all(track) })),
   );
@@ -134,7 +124,7 @@ test("the decode time has the edit list and the ten seconds in it, in 64 bits", 
 
 test("a segment without samples still tells its time", async () => {
   const [track] = storedFile([await encode({ kind: "audio", seconds: 2 })]).tracks as [Track];
-  const out = segment(Buffer.alloc(0), [{ track, samples: track.table.samples(30, 30) }]);
+  const out = clearSegment(Buffer.alloc(0), [{ track, samples: track.table.samples(30, 30) }]);
   assert.deepEqual(samplesIn(out), []);
 });
 
@@ -166,7 +156,7 @@ test("a key frame alone is shown until the next one", async () => {
   const [first = 0, second = 0] = track.table.syncSamples ?? [];
   assert.ok(second > first);
   const samples = keyFrameSamples(track.table, first, track.table.ptsOf(second));
-  const file = Buffer.concat([initSegment([track]), segment(bytes, [{ track, samples }])]);
+  const file = Buffer.concat([initSegment([track]), clearSegment(bytes, [{ track, samples }])]);
   assert.equal((await decodedFrames(file)).length, 1);
   const [ptsFirst, ptsSecond] = [track.table.ptsOf(first), track.table.ptsOf(second)];
   assert.deepEqual(

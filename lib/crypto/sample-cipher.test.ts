@@ -9,12 +9,10 @@ import type { Movie, Track } from "../../domain/mp4/movie.ts";
 import { planFragment, writeFragmentHead } from "../../domain/mp4/movie-fragment.ts";
 import { findBox } from "../../domain/mp4/walk.ts";
 import { frameLines, mediaFile, openBytes } from "../../test/support/media-file.ts";
-import { encryptSamples, type SampleKey } from "./sample-cipher.ts";
+import { encryptSamples, sampleKey } from "./sample-cipher.ts";
 
-const KEY: SampleKey = {
-  key: Buffer.from("000102030405060708090a0b0c0d0e0f", "hex"),
-  constantIv: Buffer.alloc(16, 0x5a),
-};
+const KEY_BYTES = Buffer.from("000102030405060708090a0b0c0d0e0f", "hex");
+const KEY = sampleKey(KEY_BYTES, Buffer.alloc(16, 0x5a));
 const KEY_ID = Buffer.from("9eb4050de44b4802932e27d75083e266", "hex");
 const TRACK_IV = 0xffff_ffff_ffff_fff0n; // wraps within the first samples
 const protectionOf = (scheme: ProtectionScheme): Protection => ({ scheme, keyId: KEY_ID, constantIv: KEY.constantIv });
@@ -91,7 +89,7 @@ const packaged = (file: Buffer, cut: Cut): Buffer =>
   ]);
 
 const allTracks = ({ video, audio }: Movie): Track[] => [...video, ...audio];
-const DECRYPT = `-decryption_key ${KEY.key.toString("hex")}`;
+const DECRYPT = `-decryption_key ${KEY_BYTES.toString("hex")}`;
 const FRAMES = "-copyts -i in -map 0 -fps_mode passthrough -f framemd5 -";
 const PACKETS = "-copyts -i in -map 0 -c copy -f framemd5 -";
 
