@@ -19,6 +19,8 @@ export interface PackagerDeps {
   /** `ALLOW_PRIVATE_SOURCES`. */
   readonly allowPrivateSources: readonly string[];
   readonly log: Log;
+  /** What the caches did. */
+  readonly cacheLog: Log;
   readonly clock: Clock;
 }
 
