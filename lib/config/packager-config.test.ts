@@ -62,6 +62,7 @@ test("without any setting it is what CasterPak is without any", () => {
     logs: { access: null, error: null, cache: null },
     adminToken: null,
     tokens: [],
+    tokenSalt: null,
     encryption: [],
   } satisfies PackagerConfig);
 });
@@ -106,7 +107,7 @@ cache_log = /var/log/casterpak.cache.log
   assert.deepEqual(settings.warnings, []);
   assert.equal(settings.logLevel, "debug");
   const { source, logs, inputCache, segmentCache, cleanup, ...rest } = settings.packager!;
-  assert.deepEqual(source, { kind: "http", url: "http://files.example.net/a;b/#x" });
+  assert.deepEqual(source, { kind: "http", url: "http://files.example.net/a;b/#x", caFile: null });
   assert.deepEqual(logs, { access: "-", error: "/var/log/casterpak.error.log", cache: "/var/log/casterpak.cache.log" });
   assert.deepEqual([inputCache.ageMs, inputCache.sizeBytes, inputCache.limitPercent], [2_400_000, 50 * 2 ** 20, 60]);
   assert.deepEqual(
@@ -188,7 +189,11 @@ test("each kind of source comes with its own settings, and says which one is mis
     CASTERPAK_S3_PREFIX: "/a/b/",
   };
   const place = { kind: "s3", bucket: "films", endpoint: "http://s3.lan:9000", region: "us-east-1", prefix: "a/b" };
-  assert.deepEqual(sourceOf("s3", s3), { ...place, credentials: null });
+  assert.deepEqual(sourceOf("s3", s3), { ...place, credentials: null, pathStyle: true, restore: null });
+  const restored = sourceOf("s3", { ...s3, CASTERPAK_S3_ENDPOINT: "", CASTERPAK_S3_RESTORE_TIER: "Bulk" });
+  assert.deepEqual(restored, {
+    ...{ ...place, endpoint: null, credentials: null, pathStyle: false, restore: { tier: "Bulk", days: 7 } },
+  });
   assert.match(
     problemOf({ CASTERPAK_INPUT_INPUT_TYPE: "s3", ...s3, CASTERPAK_S3_ACCESS_KEY_ID: "AK" }),
     /^CASTERPAK_S3_SECRET_ACCESS_KEY: is needed/,

@@ -1,6 +1,7 @@
 /** The packager's part of the configuration, in the shape in which it is used. */
 import { homedir, userInfo } from "node:os";
 import { join, resolve } from "node:path";
+import type { FilesystemSettings, HttpSettings, S3Settings } from "../source/settings.ts";
 import { ConfigError } from "./config-error.ts";
 import { ENCRYPTION_OPTIONS, type PACKAGER_VARIABLES, TOKEN_OPTIONS } from "./packager-variables.ts";
 import { ofRule, type Texts } from "./texts.ts";
@@ -21,19 +22,9 @@ export interface SshLogin {
 
 /** Where stored files come from. `path` is the folder there that paths begin from. */
 export type SourceConfig =
-  | { readonly kind: "filesystem"; readonly root: string }
-  | { readonly kind: "http"; readonly url: string }
-  | {
-      readonly kind: "s3";
-      readonly bucket: string;
-      /** Null: Amazon's. */
-      readonly endpoint: string | null;
-      readonly region: string;
-      /** Without slashes around it; empty for the whole bucket. */
-      readonly prefix: string;
-      /** Null: as the AWS SDK finds them. */
-      readonly credentials: { readonly accessKeyId: string; readonly secretAccessKey: string } | null;
-    }
+  | FilesystemSettings
+  | HttpSettings
+  | S3Settings
   | {
       readonly kind: "ftp";
       readonly host: string;
@@ -117,6 +108,8 @@ export interface PackagerConfig {
   readonly adminToken: string | null;
   /** The first rule with a path that fits decides: named ones by their names, then the one without. */
   readonly tokens: readonly TokenRule[];
+  /** Signed with every token and never sent. */
+  readonly tokenSalt: string | null;
   readonly encryption: readonly EncryptionRule[];
 }
 
@@ -164,7 +157,11 @@ const s3Credentials = ({ s3AccessKeyId: accessKeyId, s3SecretAccessKey: secretAc
 
 const SOURCES: { readonly [K in SourceConfig["kind"]]: (values: Values) => SourceConfig } = {
   filesystem: (values) => ({ kind: "filesystem", root: resolve(values.videoParentPath) }),
-  http: (values) => ({ kind: "http", url: needed(values.httpUrl, "CASTERPAK_HTTP_URL", "input type http") }),
+  http: ({ httpUrl, httpCaFile: caFile }) => ({
+    kind: "http",
+    url: needed(httpUrl, "CASTERPAK_HTTP_URL", "input type http"),
+    caFile,
+  }),
   s3: (values) => ({
     kind: "s3",
     bucket: needed(values.s3Bucket, "CASTERPAK_S3_BUCKET", "input type s3"),
@@ -172,6 +169,8 @@ const SOURCES: { readonly [K in SourceConfig["kind"]]: (values: Values) => Sourc
     region: values.s3Region,
     prefix: (values.s3Prefix ?? "").replace(/^\/+|\/+$/g, ""),
     credentials: s3Credentials(values),
+    pathStyle: values.s3PathStyle ?? values.s3Endpoint !== null,
+    restore: values.s3RestoreTier && { tier: values.s3RestoreTier, days: values.s3RestoreDays },
   }),
   ftp: (values) => ({
     kind: "ftp",
@@ -297,5 +296,6 @@ export const packagerConfig = (values: Values, { texts, dataDir }: Place): Packa
   logs: { access: values.accessLog, error: values.errorLog, cache: values.cacheLog },
   adminToken: values.packagerAdminToken,
   tokens: [...texts.ruleNames("token"), null].flatMap((name) => tokenRule(texts, name)),
+  tokenSalt: values.tokenSalt,
   encryption: [...texts.ruleNames("encryption"), null].flatMap((name) => encryptionRule(texts, name)),
 });

@@ -175,6 +175,10 @@ const sources = {
     doc: "Address that paths are put behind.",
     secret: true,
   }),
+  httpCaFile: may("http.ca_file", path, {
+    otherwise: "the usual ones",
+    doc: "PEM file of the authorities that its certificate may be from.",
+  }),
   httpCacheInput: cacheInput("http"),
   s3Bucket: may("s3.bucket", text("a bucket's name", /^[A-Za-z0-9._-]{3,255}$/), {
     otherwise: "needed with input type s3",
@@ -182,7 +186,7 @@ const sources = {
   }),
   s3Endpoint: may("s3.endpoint", url("http", "https"), {
     otherwise: "AWS",
-    doc: "An S3 server that is not Amazon's; its buckets are addressed by path.",
+    doc: "An S3 server that is not Amazon's.",
   }),
   s3Region: set("s3.region", text("a region's name", /^[a-z0-9-]{1,64}$/), "us-east-1", {
     doc: "Region of the bucket.",
@@ -198,6 +202,15 @@ const sources = {
     doc: "Its secret.",
     secret: true,
   }),
+  s3PathStyle: may("s3.path_style", flag, {
+    otherwise: "on with an endpoint",
+    doc: "The bucket's name is in the path and not in the host.",
+  }),
+  s3RestoreTier: may("s3.restore_tier", oneOf("Expedited", "Standard", "Bulk"), {
+    otherwise: "they stay archived, and are answered 503",
+    doc: "How archived files that are asked for are restored (Glacier).",
+  }),
+  s3RestoreDays: set("s3.restore_days", integer(1, 365), "7", { doc: "Days for which a restored file stays." }),
   s3CacheInput: cacheInput("s3"),
   ftpHost: login.host("ftp"),
   ftpPort: set("ftp.port", remotePort, "21", { doc: "Its port." }),
@@ -307,6 +320,11 @@ export const PACKAGER_VARIABLES = {
   tokenPassword: TOKEN_OPTIONS.password,
   tokenAlternatePassword: TOKEN_OPTIONS.alternatePassword,
   tokenSessionMs: TOKEN_OPTIONS.sessionMs,
+  tokenSalt: may("token.salt", printable, {
+    otherwise: "none",
+    doc: "Signed with every token and never sent; for all rules.",
+    secret: true,
+  }),
   encryptionPaths: ENCRYPTION_OPTIONS.paths,
   encryptionMethod: ENCRYPTION_OPTIONS.method,
   encryptionKey: ENCRYPTION_OPTIONS.key,
