@@ -57,7 +57,7 @@ export const openPackager = async (deps: PackagerDeps): Promise<OpenedPackager> 
     sets: new Sets({ library, segmentSeconds, log }),
     gate: new TokenGate({ rules: config.tokens, prefix: config.urlPrefix, clock }),
     smil: new SmilFiles({ source, clock, recheckMs: config.sourceRecheckMs }),
-    subtitles: new Subtitles({ source, clock, recheckMs: config.sourceRecheckMs }),
+    subtitles: new Subtitles({ source }),
     workshop: new Workshop({ slotCount: config.segmentSlots }),
     segmentCache: null,
   });

@@ -1,0 +1,187 @@
+/**
+ * Subtitles of a set (C-68): files beside the media, when the query says how they are named, and text tracks inside of the
+ * media. Each is read once, kept as cues, and cut where the media are cut.
+ */
+import { LRUCache } from "lru-cache";
+import { codeOf, fail } from "../../contracts/errors.ts";
+import type { Leaf } from "../../domain/csmil/leaf.ts";
+import { type MasterQuery, parseQuery } from "../../domain/csmil/query.ts";
+import {
+  SUBTITLE_LANGUAGES_MAX,
+  type SubtitlePlace,
+  subtitleLanguage,
+  subtitlePaths,
+  subtitlePlace,
+} from "../../domain/csmil/subtitles.ts";
+import type { SubtitleTrack } from "../../domain/hls/vod-groups.ts";
+import type { TextTrack } from "../../domain/mp4/movie.ts";
+import { segmentRange } from "../../domain/vod/selection.ts";
+import { SUBTITLE_BYTES_MAX, type TimedText } from "../../domain/webvtt/cue.ts";
+import { readSubtitle } from "../../domain/webvtt/read.ts";
+import { cuesOfSamples, TEXT_FOURCCS, type TextSample } from "../../domain/webvtt/samples.ts";
+import { webvttFile, webvttSegment } from "../../domain/webvtt/write.ts";
+import type { RawExchange } from "../../lib/http/exchange.ts";
+import type { ContentSource } from "../../lib/source/port.ts";
+import { etagOf, headerLines, TYPES } from "./caching.ts";
+import type { Title } from "./library.ts";
+import { memberAt, type SetView } from "./set-view.ts";
+
+export type SubtitleLeaf = Extract<Leaf, { readonly kind: "subtitle" | "subtitleFile" }>;
+
+/** Of subtitles in files; text tracks are counted from 1. */
+const FILE_ID = 0;
+const KEPT_BYTES_MAX = 32 * 2 ** 20;
+const CUE_BYTES = 200; // what a cue costs in memory besides its text
+const LISTED_MAX = 10_000; // names that are looked through for languages
+
+const languageName = (language: string): string => {
+  try {
+    return new Intl.DisplayNames(["en"], { type: "language" }).of(language) ?? language;
+  } catch {
+    return language; // none that is registered
+  }
+};
+
+const trackOf = (id: number, language: string, name = ""): SubtitleTrack => ({
+  id,
+  language,
+  name: name || languageName(language),
+  isDefault: false,
+  autoselect: true,
+  forced: false,
+});
+
+const sizeOf = ({ cues }: TimedText): number =>
+  cues.reduce((sum, { text, settings }) => sum + 2 * (text.length + settings.length) + CUE_BYTES, CUE_BYTES);
+
+const isReadable = ({ codec }: TextTrack): boolean => TEXT_FOURCCS.includes(codec.fourcc);
+
+/** The first file of a set that has text tracks: all files of a set have the same. */
+const spokenBy = ({ open }: SetView): Title | undefined =>
+  open.members.find(({ title }) => title.movie.text.some(isReadable))?.title;
+
+export class Subtitles {
+  readonly #source: ContentSource;
+  readonly #kept = new LRUCache<string, TimedText>({ maxSize: KEPT_BYTES_MAX, sizeCalculation: sizeOf });
+
+  constructor({ source }: { readonly source: ContentSource }) {
+    this.#source = source;
+  }
+
+  /** What a master lists. */
+  async listed(view: SetView, query: MasterQuery): Promise<readonly SubtitleTrack[]> {
+    const { pattern, identifier, location } = query.subtitles;
+    const isAsked = pattern !== null || identifier !== null || location !== null;
+    const files = isAsked ? await this.#languages(subtitlePlace(view.media, query.subtitles)) : [];
+    const tracks = (spokenBy(view)?.movie.text ?? []).flatMap((track, index) =>
+      isReadable(track) ? [trackOf(index + 1, track.language, track.name)] : [],
+    );
+    return [...files.map((language) => trackOf(FILE_ID, language)), ...tracks];
+  }
+
+  /** Answers with one segment of a subtitle, or with all of it. */
+  async answer(exchange: RawExchange, view: SetView, leaf: SubtitleLeaf): Promise<void> {
+    const query = parseQuery(exchange.query);
+    if ("refusal" in query) return exchange.problem({ code: query.refusal, data: { reason: query.reason } });
+    const { cut } = memberAt(view, 0);
+    const { starts, count } = cut.plan;
+    const text = leaf.id === FILE_ID ? await this.#ofFile(view, query, leaf) : await this.#ofTrack(view, leaf);
+    const intervalOf = (first: number, end: number) => ({
+      startSeconds: starts[first] ?? 0,
+      endSeconds: starts[end] ?? 0,
+    });
+    let body: string;
+    if (leaf.kind === "subtitle") {
+      if (leaf.number > count) fail("SEGMENT_NOT_FOUND", { path: view.media.path, segment: leaf.number });
+      body = webvttSegment(text, intervalOf(leaf.number - 1, leaf.number));
+    } else {
+      const range = segmentRange(cut.plan, query.span) ?? { first: 0, end: count };
+      body = webvttFile(text, intervalOf(range.first, range.end));
+    }
+    const bytes = Buffer.from(body);
+    exchange.send(200, headerLines({ type: TYPES.vtt, freshness: "unversioned", etag: etagOf(bytes) }), bytes);
+  }
+
+  forget(): void {
+    this.#kept.clear();
+  }
+
+  /** Languages that there are files for, in the order of their names. */
+  async #languages(place: SubtitlePlace): Promise<readonly string[]> {
+    if (!this.#source.capabilities.list) return [];
+    const found = new Set<string>();
+    let seen = 0;
+    try {
+      for await (const { path, kind } of this.#source.list(place.folder)) {
+        seen += 1;
+        const language = kind === "file" ? subtitleLanguage(place, path.slice(path.lastIndexOf("/") + 1)) : null;
+        if (language !== null) found.add(language);
+        if (found.size >= SUBTITLE_LANGUAGES_MAX || seen >= LISTED_MAX) break;
+      }
+    } catch (error) {
+      if (codeOf(error) !== "SOURCE_NOT_FOUND") throw error;
+    }
+    return [...found];
+  }
+
+  async #ofFile(view: SetView, query: MasterQuery, { language }: SubtitleLeaf): Promise<TimedText> {
+    const paths = subtitlePaths(subtitlePlace(view.media, query.subtitles), language);
+    for (const path of paths) {
+      const text = await this.#read(path).catch((error: unknown) => {
+        if (codeOf(error) !== "SOURCE_NOT_FOUND") throw error;
+        return null;
+      });
+      if (text) return text;
+    }
+    return fail("SOURCE_NOT_FOUND", { path: paths[0] ?? language });
+  }
+
+  async #read(path: string): Promise<TimedText> {
+    const object = await this.#source.open(path);
+    try {
+      const { sizeBytes, version } = object.stat;
+      const key = `${path} ${version}`;
+      const kept = this.#kept.get(key);
+      if (kept) return kept;
+      if (sizeBytes > SUBTITLE_BYTES_MAX) fail("MEDIA_UNSUPPORTED", { path, reason: "a subtitle of that size" });
+      const bytes = Buffer.alloc(sizeBytes);
+      await object.readRange(0, bytes);
+      const text =
+        readSubtitle(bytes) ?? fail("MEDIA_UNSUPPORTED", { path, reason: "no subtitle format that is known" });
+      this.#kept.set(key, text);
+      return text;
+    } finally {
+      await object.close();
+    }
+  }
+
+  async #ofTrack(view: SetView, { id }: SubtitleLeaf): Promise<TimedText> {
+    const title = spokenBy(view);
+    const track = title?.movie.text[id - 1];
+    if (!title || !track || !isReadable(track))
+      return fail("SOURCE_NOT_FOUND", { path: `${view.media.path}, text ${id}` });
+    const key = `${title.path} ${title.version} ${id}`;
+    const kept = this.#kept.get(key);
+    if (kept) return kept;
+    const text = cuesOfSamples(track.codec.fourcc, await samplesOf(title, track));
+    if (!text) return fail("MEDIA_UNSUPPORTED", { path: title.path, reason: `text of the kind ${track.codec.fourcc}` });
+    this.#kept.set(key, text);
+    return text;
+  }
+}
+
+/** Text samples are small and far apart: each is read by itself. */
+const samplesOf = async ({ object, path }: Title, { table, timescale, shift }: TextTrack): Promise<TextSample[]> => {
+  if (table.sizeBytes(0, table.sampleCount) > SUBTITLE_BYTES_MAX) {
+    fail("MEDIA_UNSUPPORTED", { path, reason: "a text track of that size" });
+  }
+  const { count, size, offset, dts } = table.samples(0, table.sampleCount);
+  const samples: TextSample[] = [];
+  for (let index = 0; index < count; index += 1) {
+    const bytes = Buffer.alloc(size[index] ?? 0);
+    if (bytes.length > 0) await object.readRange(offset[index] ?? 0, bytes);
+    const secondsAt = (sample: number): number => ((dts[sample] ?? 0) + shift) / timescale;
+    samples.push({ startSeconds: secondsAt(index), endSeconds: secondsAt(index + 1), bytes });
+  }
+  return samples;
+};
