@@ -33,9 +33,9 @@ const inspected = async (dir: string, name: string): Promise<FoundFile | null> =
   try {
     const handle = await open(join(dir, name), "r");
     try {
+      const { blocks, atimeMs, mtimeMs } = await handle.stat(); // before our own reading counts as a use
       const tail = await readTail(handle);
       if (!tail || cacheNameOf(tail.head) !== name) return null;
-      const { blocks, atimeMs, mtimeMs } = await handle.stat();
       const usedMs = Math.max(atimeMs, mtimeMs);
       return { name, head: tail.head, sizeBytes: blocks * DISK_UNIT_BYTES, usedMs };
     } finally {

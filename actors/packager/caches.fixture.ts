@@ -39,7 +39,10 @@ export const filesBelow = (dir: string): Map<string, number> => {
     for (const child of readdirSync(join(dir, below), { withFileTypes: true })) {
       const name = join(below, child.name);
       if (child.isDirectory()) walk(name);
-      else files.set(name, (statSync(join(dir, name)).blocks ?? 0) * 512);
+      else {
+        const stat = statSync(join(dir, name), { throwIfNoEntry: false }); // it may just have left
+        if (stat) files.set(name, stat.blocks * 512);
+      }
     }
   };
   walk("");

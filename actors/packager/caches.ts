@@ -1,0 +1,59 @@
+/** The caches of one node, as configured: copies of input files, made segments, and their cleaning. */
+import type { Clock } from "../../lib/clock.ts";
+import type { DiskCacheConfig, PackagerConfig } from "../../lib/config/packager-config.ts";
+import type { Log } from "../../lib/log/log.ts";
+import type { ContentSource } from "../../lib/source/port.ts";
+import { CacheCleaner } from "./cache-cleaner.ts";
+import { CacheIndex } from "./cache-index.store.ts";
+import { type InputCache, openInputCache } from "./input-cache.ts";
+import { openSegmentCache, type SegmentCache } from "./segment-cache.ts";
+
+export interface Caches {
+  /** The source itself, or what its cache gives. */
+  readonly source: ContentSource;
+  /** Null: off. */
+  readonly input: InputCache | null;
+  readonly segments: SegmentCache | null;
+  /** Stops the source too. */
+  stop(): Promise<void>;
+}
+
+interface CacheDeps {
+  readonly config: PackagerConfig;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+const boundsOf = ({ dir, sizeBytes: maxBytes, limitPercent, ageMs }: DiskCacheConfig) => ({
+  dir,
+  maxBytes,
+  limitPercent,
+  ageMs,
+});
+
+/** Opens what is on. A source that reads ranges is kept in ranges, one that gives whole files only in those. */
+export const openCaches = async (source: ContentSource, { config, clock, log }: CacheDeps): Promise<Caches> => {
+  const { inputCache, segmentCache, cleanup } = config;
+  if (!inputCache.on && !segmentCache.on) {
+    return { source, input: null, segments: null, stop: () => source.close() };
+  }
+  const index = new CacheIndex({ file: config.cacheDatabase, clock, log });
+  const common = { index, clock, log };
+  const mode = source.capabilities.ranges ? "ranges" : "whole";
+  const input = inputCache.on ? await openInputCache({ ...common, ...boundsOf(inputCache), source, mode }) : null;
+  const segments = segmentCache.on ? await openSegmentCache({ ...common, ...boundsOf(segmentCache) }) : null;
+  const stores = [input, segments].flatMap((cache) => (cache ? [cache.store] : []));
+  const cleaner = new CacheCleaner({ ...common, ...cleanup, stores });
+  cleaner.start();
+  return {
+    source: input ?? source,
+    input,
+    segments,
+    async stop() {
+      await cleaner.stop();
+      await segments?.close();
+      await (input ?? source).close();
+      index.close();
+    },
+  };
+};
