@@ -5,7 +5,9 @@ import type { PackagerConfig } from "../../lib/config/config.ts";
 import type { RawHandler } from "../../lib/http/exchange.ts";
 import type { Log } from "../../lib/log/log.ts";
 import { openSource } from "../../lib/source/open.ts";
+import { openCaches } from "./caches.ts";
 import { Library } from "./library.ts";
+import { showFigures } from "./metrics.ts";
 import { PackagerServer } from "./serve.ts";
 import { Sets } from "./sets.ts";
 import { SmilFiles } from "./smil-files.ts";
@@ -40,32 +42,36 @@ const epochOf = ({ segmentSeconds, encryption }: PackagerConfig): string => {
 
 /** Opens sources and caches; nothing is served yet. */
 export const openPackager = async (deps: PackagerDeps): Promise<OpenedPackager> => {
-  const { config, log, clock, allowPrivateSources } = deps;
-  const { segmentSeconds, connectTimeoutMs, idleTimeoutMs } = config;
-  const source = await openSource(config.source, { log, connectTimeoutMs, idleTimeoutMs, allowPrivateSources });
+  const { config, log, cacheLog, clock, allowPrivateSources } = deps;
+  const { segmentSeconds, connectTimeoutMs, idleTimeoutMs, sourceRecheckMs: recheckMs } = config;
+  const opened = await openSource(config.source, { log, connectTimeoutMs, idleTimeoutMs, allowPrivateSources });
+  const caches = await openCaches(opened, { config, clock, log: cacheLog });
+  const { source } = caches;
   const library = new Library({
     source,
     clock,
     segmentSeconds,
     indexBytesMax: config.indexCacheBytes,
-    recheckMs: config.sourceRecheckMs,
+    recheckMs,
     epoch: epochOf(config),
   });
+  const workshop = new Workshop({ slotCount: config.segmentSlots });
   const server = new PackagerServer({
     config,
     library,
     sets: new Sets({ library, segmentSeconds, log }),
     gate: new TokenGate({ rules: config.tokens, prefix: config.urlPrefix, clock }),
-    smil: new SmilFiles({ source, clock, recheckMs: config.sourceRecheckMs }),
+    smil: new SmilFiles({ source, clock, recheckMs }),
     subtitles: new Subtitles({ source }),
-    workshop: new Workshop({ slotCount: config.segmentSlots }),
-    segmentCache: null,
+    workshop,
+    segmentCache: caches.segments,
   });
+  showFigures({ library, workshop });
   return {
     handle: server.handle,
     async stop() {
       library.close();
-      await source.close();
+      await caches.stop();
     },
   };
 };

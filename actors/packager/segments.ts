@@ -124,12 +124,12 @@ const answerMade = async (request: MediaRequest, recipe: SegmentRecipe, tools: S
   const { workshop, segmentCache } = tools;
   const { lines } = headersOf(request);
   const { object } = member.title;
-  const key = `${member.version} ${member.title.path} ${leafName(leaf)}`;
-  const kept = await segmentCache?.get(key);
+  const segment = { path: member.title.path, version: member.version, leaf: leafName(leaf) };
+  const kept = await segmentCache?.get(segment);
   if (kept) return exchange.send(200, lines, kept);
-  const made = await workshop.whole(key, object, recipe);
+  const made = await workshop.whole(`${segment.version} ${segment.path} ${segment.leaf}`, object, recipe);
   if (made) {
-    segmentCache?.put(key, Buffer.from(made.bytes));
+    void segmentCache?.put(segment, made.bytes); // copies them at once, never rejects
     return exchange.send(200, lines, made.bytes, made.letGo);
   }
   if (recipe.exactBytes === null) {

@@ -121,6 +121,9 @@ class Queue {
 
 export class Workshop {
   readonly memory: TsMemory;
+  /** Segments that were made since the start. */
+  wholeCount = 0;
+  pieceCount = 0;
   readonly #sources: Queue;
   /** Where pieces are made before they are copied out. */
   readonly #pieceAt: number;
@@ -171,6 +174,7 @@ export class Workshop {
       }
       const window = Buffer.allocUnsafeSlow(Math.max(WINDOW_BYTES, recipe.stepBytes));
       const making = recipe.open();
+      this.pieceCount += 1;
       for (let at = 0; !making.isDone && at < end; ) {
         const bytes = await this.#piece(object, making, window);
         const [from, to] = [Math.max(0, start - at), Math.min(bytes, end - at)];
@@ -191,6 +195,7 @@ export class Workshop {
     };
     try {
       const bytes = await this.#wholeBytes(object, recipe, slot);
+      if (bytes !== null) this.wholeCount += 1;
       if (bytes !== null) return new MadeSegment(this.memory.bytes.subarray(slot, slot + bytes), free);
       free();
       return null;
