@@ -6,8 +6,8 @@ import { TICKS_PER_SECOND, ticksOf } from "./clock.ts";
 const FRAMES_MAX = 32;
 /** PES_packet_length has 16 bits. */
 const BYTES_MAX = 65_000;
-/** One PTS for the group: the other frames' times follow from their length, and must not be farther off than this. */
-const DRIFT_TICKS = TICKS_PER_SECOND / 500;
+/** One PTS for the group: the other frames' times follow from their length, and must not be later than this. */
+const GAP_TICKS = TICKS_PER_SECOND / 500;
 
 /** Index behind the last sample that has bytes: those without are not sent. */
 export const filledEnd = (samples: Samples): number => {
@@ -21,14 +21,16 @@ export class AudioGroups {
   readonly end: number;
   readonly #stream: AudioStream;
   readonly #samples: Samples;
+  readonly #frameTicks: number;
   readonly #framesMax: number;
 
   constructor(stream: AudioStream, samples: Samples, secondsMax: number) {
     this.#stream = stream;
     this.#samples = samples;
     this.end = filledEnd(samples);
-    const frameUnits = (samples.dts[samples.count]! - samples.dts[0]!) / Math.max(1, samples.count);
-    const frames = Math.floor((secondsMax * stream.clock.timescale) / frameUnits);
+    const meanTicks = (this.timeOf(samples.count) - this.timeOf(0)) / Math.max(1, samples.count);
+    this.#frameTicks = stream.frameTicks ?? meanTicks;
+    const frames = Math.floor((secondsMax * TICKS_PER_SECOND) / this.#frameTicks);
     this.#framesMax = Math.max(1, Math.min(FRAMES_MAX, frames));
   }
 
@@ -57,13 +59,14 @@ export class AudioGroups {
     const framesMax = this.#framesMax;
     const frames = left > framesMax && left < 2 * framesMax ? Math.ceil(left / 2) : Math.min(left, framesMax);
     const start = this.timeOf(first);
-    const frameTicks = this.timeOf(first + 1) - start;
     let bytes = this.frameBytes(first);
     let end = first + 1;
     for (; end < first + frames && this.#samples.size[end]! > 0; end += 1) {
       bytes += this.frameBytes(end);
       if (bytes > BYTES_MAX) break;
-      if (Math.abs(this.timeOf(end) - start - (end - first) * frameTicks) > DRIFT_TICKS) break;
+      const late = this.timeOf(end) - start - (end - first) * this.#frameTicks;
+      // Some writers put two frames at one time and none at the next: frames that overlap follow each other.
+      if (late > GAP_TICKS || late < -this.#frameTicks - GAP_TICKS) break;
     }
     return end;
   }

@@ -2,7 +2,7 @@
 import { threeLetterLanguage } from "../mp4/language.ts";
 import type { AudioCodec, AudioTrack } from "../mp4/movie.ts";
 import { ADTS_FRAME_BYTES_MAX, adtsOf } from "./adts.ts";
-import type { TrackClock } from "./clock.ts";
+import { TICKS_PER_SECOND, type TrackClock } from "./clock.ts";
 import { type NoTsMapping, noTsMapping } from "./mapping.ts";
 import { type ListedStream, languageDescriptor, PID, registration } from "./psi.ts";
 
@@ -10,6 +10,8 @@ export interface AudioStream {
   readonly listed: ListedStream;
   readonly clock: TrackClock;
   readonly streamId: number;
+  /** Of one frame; null where the codec does not say. */
+  readonly frameTicks: number | null;
   /** What stands before each frame; empty where frames have headers of their own. */
   readonly frameHeader: Buffer;
   /** Of a frame without that header; what is longer is damaged, and cut. */
@@ -50,6 +52,7 @@ export const audioStream = (track: AudioTrack): AudioStream | NoTsMapping => {
   const carriage = carriageOf(track.codec);
   if (typeof carriage === "string") return noTsMapping(track.codec, carriage);
   const { streamType, streamId, registered, frameHeader } = carriage;
+  const { samplesPerFrame, sampleRate } = track.codec;
   const letters = threeLetterLanguage(track.language);
   const descriptors = [
     ...(registered ? registration(registered) : []),
@@ -59,6 +62,7 @@ export const audioStream = (track: AudioTrack): AudioStream | NoTsMapping => {
     listed: { pid: PID.audio, streamType, descriptors },
     clock: track,
     streamId,
+    frameTicks: samplesPerFrame > 0 && sampleRate > 0 ? (samplesPerFrame * TICKS_PER_SECOND) / sampleRate : null,
     frameHeader: frameHeader ?? NO_HEADER,
     frameBytesMax: frameHeader ? ADTS_FRAME_BYTES_MAX - frameHeader.length : FRAME_BYTES_MAX,
   };

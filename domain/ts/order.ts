@@ -44,6 +44,9 @@ export class MuxOrder {
   #audioNext = 0;
   #hasUnit = false;
   #lastDts = Number.NEGATIVE_INFINITY;
+  #lastGroup = Number.NEGATIVE_INFINITY;
+  /** When the track that carries the clock ends: that of audio in a segment that has no picture. */
+  readonly #clockEnd: number;
   /** When a clock reference was sent last. */
   #clock = Number.NaN;
   #clockPackets = 0;
@@ -54,18 +57,23 @@ export class MuxOrder {
     this.#video = program.video && video;
     this.#videoEnd = this.#video ? filledEnd(this.#video) : 0;
     this.#groups = program.audio && audio && new AudioGroups(program.audio, audio, secondsMax);
+    this.#clockEnd = this.#endTime();
   }
 
   /** Whether no unit follows. */
   get isLastUnit(): boolean {
     return this.#videoNext >= this.#videoEnd;
   }
-  get isLastGroup(): boolean {
-    return this.#audioNext >= (this.#groups?.end ?? 0);
-  }
   /** Bytes of the group's frames with their headers. */
   get groupBytes(): number {
     return this.#groups?.groupBytes(this.sample, this.sampleEnd) ?? 0;
+  }
+
+  #endTime(): number {
+    const [stream, samples, groups] = [this.#program.video, this.#video, this.#groups];
+    if (stream && samples && samples.count > 0)
+      return ticksOf(stream.clock, samples.dts[samples.count]! - stream.decodeLead);
+    return groups && groups.end > 0 ? groups.timeOf(groups.end) : Number.NaN;
   }
 
   /** Goes to where another one is; both are of the same segment. */
@@ -80,6 +88,7 @@ export class MuxOrder {
     this.#audioNext = other.#audioNext;
     this.#hasUnit = other.#hasUnit;
     this.#lastDts = other.#lastDts;
+    this.#lastGroup = other.#lastGroup;
     this.#clock = other.#clock;
     this.#clockPackets = other.#clockPackets;
   }
@@ -93,7 +102,8 @@ export class MuxOrder {
     const time = isAudio ? audio : video;
     if (time === Number.POSITIVE_INFINITY) return this.#end();
     const carriesClock = !isAudio || this.#program.video === null;
-    if (this.#clockIsDue(time, carriesClock)) return this.#enterClock();
+    // Audio lasts longer than pictures are decoded: the clock is not ahead of the next segment's first picture.
+    if (this.#clockIsDue(Math.min(time, this.#clockEnd), carriesClock)) return this.#enterClock();
     if (carriesClock) this.#clock = time;
     return isAudio ? this.#enterGroup(time) : this.#enterUnit(time);
   }
@@ -113,7 +123,8 @@ export class MuxOrder {
     const groups = this.#groups;
     if (!groups) return Number.POSITIVE_INFINITY;
     this.#audioNext = groups.from(this.#audioNext);
-    return this.#audioNext < groups.end ? groups.timeOf(this.#audioNext) : Number.POSITIVE_INFINITY;
+    if (this.#audioNext >= groups.end) return Number.POSITIVE_INFINITY;
+    return Math.max(groups.timeOf(this.#audioNext), this.#lastGroup + 1);
   }
 
   #enterUnit(dts: number): EventKind {
@@ -133,6 +144,7 @@ export class MuxOrder {
     this.sampleEnd = this.#groups?.groupEnd(this.sample) ?? this.sample + 1;
     this.dts = time;
     this.pts = time;
+    this.#lastGroup = time;
     this.#audioNext = this.sampleEnd;
     this.kind = "audio";
     return this.kind;
@@ -154,16 +166,10 @@ export class MuxOrder {
     return this.kind;
   }
 
-  /** Up to the end of the track that carries the clock, so that no gap is left to the next segment. */
+  /** The clock goes on to the end, so that no gap is left to the next segment. */
   #end(): EventKind {
-    const samples = this.#video && this.#video.count > 0 ? this.#video : null;
-    const clock = this.#program.video?.clock;
-    const end = samples && clock ? ticksOf(clock, samples.dts[samples.count]!) : this.#audioEndTime();
-    if (this.#clockIsDue(end, true)) return this.#enterClock();
+    if (this.#clockIsDue(this.#clockEnd, true)) return this.#enterClock();
     this.kind = "end";
     return this.kind;
-  }
-  #audioEndTime(): number {
-    return this.#groups && this.#groups.end > 0 ? this.#groups.timeOf(this.#groups.end) : this.#clock;
   }
 }

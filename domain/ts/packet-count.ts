@@ -1,6 +1,6 @@
 /** How many packets the parts of a segment take: known from the index, without reading the media. */
 import { MuxOrder, type SegmentSamples } from "./order.ts";
-import { CLOCK_BYTES, COUNTER_CYCLE, PES_HEADER_BYTES } from "./pes.ts";
+import { CLOCK_BYTES, missingPackets, PES_HEADER_BYTES, spareRoom } from "./pes.ts";
 import type { TsProgram } from "./program.ts";
 import { PACKET_BYTES, PAYLOAD_BYTES } from "./psi.ts";
 import type { VideoStream } from "./video-stream.ts";
@@ -28,31 +28,45 @@ export const unitPackets = ({ syntax, setBytes }: VideoStream, { size, hasDts, h
 export const pesPackets = (payloadBytes: number, fieldBytes: number): number =>
   Math.ceil((fieldBytes + PES_HEADER_BYTES.pts + payloadBytes) / PAYLOAD_BYTES);
 
-const wholeCycles = (packets: number): number => Math.ceil(packets / COUNTER_CYCLE) * COUNTER_CYCLE;
-
-const TABLE_PACKETS = 2;
-
-export interface SegmentShape extends SegmentSamples {
-  readonly program: TsProgram;
-  /** Of a timed ID3 tag; 0: none. */
-  readonly tagBytes: number;
+/** Packets of a segment, before any are put in to complete a cycle of 16. */
+export interface PacketCounts {
+  /** Null where NAL lengths of one or two bytes make it depend on the media. */
+  readonly video: number | null;
+  readonly audio: number;
+  /** Of a timed ID3 tag. */
+  readonly tag: number;
+  /** With nothing but a clock reference. */
+  readonly clock: number;
+  /** How many can be put in among those of audio: only a segment with one short frame has no room for all. */
+  readonly audioRoom: number;
 }
 
-/** Size of a segment; null where NAL lengths of one or two bytes make it depend on the media. */
-export const segmentBytes = ({ program, video, audio, tagBytes }: SegmentShape): number | null => {
-  const stream = program.video;
-  if (video && stream && !keepsSize(stream)) return null;
-  const order = new MuxOrder(program, { video, audio });
-  const clockBytes = stream ? 0 : CLOCK_BYTES;
-  let [units, groups, clocks] = [0, 0, 0];
+export const countPackets = (program: TsProgram, samples: SegmentSamples, tagBytes: number): PacketCounts => {
+  const [stream, video] = [program.video, samples.video];
+  const order = new MuxOrder(program, samples);
+  const fieldBytes = stream ? 0 : CLOCK_BYTES;
+  let [units, groups, clocks, audioRoom] = [0, 0, 0, 0];
   for (let kind = order.next(); kind !== "end"; kind = order.next()) {
     if (kind === "clock") clocks += 1;
-    else if (kind === "audio") groups += pesPackets(order.groupBytes, clockBytes);
-    else if (video && stream) {
+    else if (kind === "audio") {
+      const needed = pesPackets(order.groupBytes, fieldBytes);
+      groups += needed;
+      audioRoom += spareRoom(order.groupBytes, needed);
+    } else if (video && stream) {
       const hasSets = order.isFirstUnit || video.sync[order.sample] === 1;
       units += unitPackets(stream, { size: video.size[order.sample]!, hasDts: order.pts !== order.dts, hasSets });
     }
   }
-  const tag = tagBytes === 0 ? 0 : wholeCycles(pesPackets(tagBytes, 0));
-  return PACKET_BYTES * (TABLE_PACKETS + wholeCycles(units) + wholeCycles(groups) + clocks + tag);
+  const isUnknown = stream !== null && units > 0 && !keepsSize(stream);
+  const tag = tagBytes === 0 ? 0 : pesPackets(tagBytes, 0);
+  return { video: isUnknown ? null : units, audio: groups, tag, clock: clocks, audioRoom };
+};
+
+const TABLE_PACKETS = 2;
+
+/** Size of a segment; null where it is not known before the media is read. */
+export const segmentBytes = ({ video, audio, tag, clock, audioRoom }: PacketCounts): number | null => {
+  if (video === null) return null;
+  const spare = missingPackets(video) + Math.min(missingPackets(audio), audioRoom) + missingPackets(tag);
+  return PACKET_BYTES * (TABLE_PACKETS + video + audio + tag + clock + spare);
 };

@@ -3,8 +3,8 @@ import { AccessUnit } from "./access-unit.ts";
 import { sealAdts } from "./adts.ts";
 import type { TsMemory } from "./memory.ts";
 import { CLOCK_LEAD_TICKS, type MuxOrder, type SegmentSamples } from "./order.ts";
-import { keepsSize, pesPackets, unitPackets } from "./packet-count.ts";
-import { CLOCK_BYTES, PacketStream, PES_HEADER_BYTES, PesPackets, writePesHeader } from "./pes.ts";
+import { keepsSize, type PacketCounts, pesPackets, unitPackets } from "./packet-count.ts";
+import { CLOCK_BYTES, missingPackets, PacketStream, PesPackets, spareRoom, writePesHeader } from "./pes.ts";
 import type { TsProgram } from "./program.ts";
 import { PAYLOAD_BYTES, PID } from "./psi.ts";
 import type { SourceWindow } from "./source-window.ts";
@@ -21,16 +21,19 @@ export class PesMaker {
   readonly clockStream: PacketStream;
   readonly #program: TsProgram;
   readonly #samples: SegmentSamples;
-  readonly #video = new PacketStream(PID.video);
-  readonly #audio = new PacketStream(PID.audio);
-  readonly #metadata = new PacketStream(PID.metadata);
+  readonly #video: PacketStream;
+  readonly #audio: PacketStream;
+  readonly #metadata: PacketStream;
   readonly #unit: AccessUnit | null;
-  readonly #header = { streamId: 0, payloadBytes: 0, pts: 0, dts: 0, stuffingBytes: 0 };
+  readonly #header = { streamId: 0, payloadBytes: 0, pts: 0, dts: 0 };
 
-  constructor(program: TsProgram, samples: SegmentSamples) {
+  constructor(program: TsProgram, samples: SegmentSamples, counts: PacketCounts) {
     this.#program = program;
     this.#samples = samples;
     this.#unit = program.video && new AccessUnit(program.video.syntax);
+    this.#video = new PacketStream(PID.video, counts.video ?? 0);
+    this.#audio = new PacketStream(PID.audio, counts.audio);
+    this.#metadata = new PacketStream(PID.metadata, counts.tag);
     this.clockStream = program.video ? this.#video : this.#audio;
     this.pes = new PesPackets(this.clockStream);
   }
@@ -59,7 +62,10 @@ export class PesMaker {
     const needed = keepsSize(stream)
       ? unitPackets(stream, { size, hasDts: order.pts !== order.dts, hasSets })
       : Math.ceil((CLOCK_BYTES + pes.prefixBytes + pes.bodyBytes) / PAYLOAD_BYTES);
-    pes.packets = needed + (order.isLastUnit ? this.#video.missingAfter(needed) : 0);
+    const room = spareRoom(unit.delimiterBytes + pes.bodyBytes, needed);
+    // The last one completes the cycle whatever it is: in a sample that is not damaged there is room.
+    pes.sparePackets = order.isLastUnit ? missingPackets(this.#video.count + needed) : this.#video.takeSpare(room);
+    pes.packets = needed + pes.sparePackets;
   }
 
   #writeUnitHeader(bytes: Uint8Array, at: number, { pts, dts }: MuxOrder): number {
@@ -68,7 +74,6 @@ export class PesMaker {
     header.payloadBytes = 0;
     header.pts = pts;
     header.dts = dts;
-    header.stuffingBytes = 0;
     return writePesHeader(bytes, at, header);
   }
 
@@ -96,7 +101,7 @@ export class PesMaker {
     header.streamId = stream.streamId;
     header.payloadBytes = order.groupBytes;
     header.pts = order.pts;
-    let to = this.#startCounted(bytes, window.scratchAt, { stream: this.#audio, isLast: order.isLastGroup });
+    let to = this.#startCounted(bytes, window.scratchAt, this.#audio);
     for (let index = order.sample; index < order.sampleEnd; index += 1) {
       const size = Math.min(samples.size[index]!, frameBytesMax);
       const from = window.addressOf(samples.offset[index]!);
@@ -118,25 +123,20 @@ export class PesMaker {
     header.streamId = PRIVATE_STREAM_1;
     header.payloadBytes = tag.length;
     header.pts = pts;
-    bytes.set(tag, this.#startCounted(bytes, window.scratchAt, { stream: this.#metadata, isLast: true }));
+    bytes.set(tag, this.#startCounted(bytes, window.scratchAt, this.#metadata));
   }
 
   /** Header of a packet whose length is told, from what is set in `#header`; gives where the payload goes. */
-  #startCounted(
-    bytes: Uint8Array,
-    at: number,
-    of: { readonly stream: PacketStream; readonly isLast: boolean },
-  ): number {
+  #startCounted(bytes: Uint8Array, at: number, stream: PacketStream): number {
     const { pes } = this;
     const header = this.#header;
     const { payloadBytes } = header;
     const needed = pesPackets(payloadBytes, pes.clockTicks === null ? 0 : CLOCK_BYTES);
-    pes.packets = needed + (of.isLast ? of.stream.missingAfter(needed) : 0);
+    pes.sparePackets = stream.takeSpare(spareRoom(payloadBytes, needed));
+    pes.packets = needed + pes.sparePackets;
     header.dts = header.pts;
-    // Each packet has a byte at least: a header can be stuffed where frames are that short.
-    header.stuffingBytes = Math.max(0, pes.packets - payloadBytes - PES_HEADER_BYTES.pts);
     const to = writePesHeader(bytes, at, header);
-    pes.stream = of.stream;
+    pes.stream = stream;
     pes.prefixBytes = 0;
     pes.bodyAt = at;
     pes.bodyBytes = to + payloadBytes - at;

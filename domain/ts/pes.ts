@@ -14,6 +14,11 @@ const SYNC_BYTE = 0x47;
 const UNIT_START = 0x40;
 const FLAG = { randomAccess: 0x40, clock: 0x10 } as const;
 
+/** How many are missing to a whole cycle. */
+export const missingPackets = (packets: number): number => -packets & (COUNTER_CYCLE - 1);
+/** How many can be put in at a PES packet that needs `needed`, so that its header stays whole in the first one. */
+export const spareRoom = (payloadBytes: number, needed: number): number => Math.max(0, payloadBytes + 1 - needed);
+
 /** Packets of one PID in one segment. */
 export class PacketStream {
   readonly pid: number;
@@ -21,14 +26,25 @@ export class PacketStream {
   readonly header: number;
   /** Packets with payload so far. */
   count = 0;
+  /** Packets that are still to be put in, so that a whole cycle comes out. */
+  #spare: number;
 
-  constructor(pid: number) {
+  /** `packets`: how many there will be without those. */
+  constructor(pid: number, packets: number) {
     this.pid = pid;
     this.header = SYNC_BYTE | ((pid >> 8) << 8) | ((pid & 255) << 16);
+    this.#spare = missingPackets(packets);
   }
-  /** Packets that are missing to a whole cycle behind `packets` more. */
-  missingAfter(packets: number): number {
-    return -(this.count + packets) & (COUNTER_CYCLE - 1);
+  /** Takes as many of them as there is room for. */
+  takeSpare(room: number): number {
+    const taken = Math.min(this.#spare, room);
+    this.#spare -= taken;
+    return taken;
+  }
+  /** Undoes a PES packet, of which `packets` were written. */
+  giveBack(packets: number, spare: number): void {
+    this.count -= packets;
+    this.#spare += spare;
   }
 }
 
@@ -39,15 +55,13 @@ export interface PesHeader {
   readonly pts: number;
   /** As PTS: none is written. */
   readonly dts: number;
-  /** Stuffing in the header, at most 32 bytes. */
-  readonly stuffingBytes: number;
 }
 
 /** PES header (§2.4.3.6), payload aligned with it; gives where the payload goes. */
 export const writePesHeader = (bytes: Uint8Array, at: number, header: PesHeader): number => {
-  const { streamId, payloadBytes, pts, dts, stuffingBytes } = header;
+  const { streamId, payloadBytes, pts, dts } = header;
   const hasDts = dts !== pts;
-  const end = at + PES_HEADER_BYTES[hasDts ? "ptsAndDts" : "pts"] + stuffingBytes;
+  const end = at + PES_HEADER_BYTES[hasDts ? "ptsAndDts" : "pts"];
   const length = payloadBytes === 0 ? 0 : payloadBytes + end - at - PES_LENGTH_AT;
   bytes[at] = 0;
   bytes[at + 1] = 0;
@@ -64,7 +78,6 @@ export const writePesHeader = (bytes: Uint8Array, at: number, header: PesHeader)
     writeTimestamp(bytes, at + 14, dts);
     bytes[at + 14]! |= 0x10;
   }
-  bytes.fill(0xff, end - stuffingBytes, end);
   return end;
 };
 
@@ -91,6 +104,8 @@ export class PesPackets {
   stream: PacketStream;
   /** Transport packets to be filled: enough for prefix and body, and at most as many as they have bytes. */
   packets = 0;
+  /** Those of them that complete a cycle. */
+  sparePackets = 0;
   prefixAt = 0;
   prefixBytes = 0;
   bodyAt = 0;
@@ -109,7 +124,7 @@ export class PesPackets {
   }
   /** Forgets it, and the packets of it that were written. */
   abandon(packets: number): void {
-    this.stream.count -= packets;
+    this.stream.giveBack(packets, this.sparePackets);
     this.packets = 0;
   }
   /** Goes on behind packets that have been written already; their bytes are made once more at `spare`. */

@@ -1,7 +1,7 @@
 import type { SourceRange } from "./extents.ts";
 import { TS_SCRATCH_BYTES, type TsMemory } from "./memory.ts";
 import { CLOCK_LEAD_TICKS, MuxOrder, type SegmentSamples } from "./order.ts";
-import { segmentBytes } from "./packet-count.ts";
+import { countPackets, segmentBytes } from "./packet-count.ts";
 import { COUNTER_CYCLE, writeClockPacket } from "./pes.ts";
 import { PesMaker } from "./pes-maker.ts";
 import type { TsProgram } from "./program.ts";
@@ -35,6 +35,8 @@ export interface PacketRoom {
  * and PMT count segments, other PIDs have a multiple of 16 packets.
  */
 export class TsSegment {
+  /** Size of the whole segment; null where it is not known before the media is read (NAL lengths of 1 or 2 bytes). */
+  readonly exactBytes: number | null;
   readonly #input: SegmentInput;
   readonly #order: MuxOrder;
   readonly #window: SourceWindow;
@@ -48,22 +50,17 @@ export class TsSegment {
   /** The PES packet at which the source was given up is made again, and this many of its packets are not sent. */
   #skipped = 0;
   #repeats = false;
-  #exactBytes: number | null | undefined;
 
   constructor(input: SegmentInput) {
+    const counts = countPackets(input.program, input, input.tag?.length ?? 0);
+    this.exactBytes = segmentBytes(counts);
     this.#input = input;
     this.#order = new MuxOrder(input.program, input);
     this.#window = new SourceWindow(input.program, input);
-    this.#maker = new PesMaker(input.program, input);
+    this.#maker = new PesMaker(input.program, input, counts);
     this.#tagIsDue = (input.tag?.length ?? 0) > 0;
   }
 
-  /** Size of the whole segment; null where it is not known before the media is read (NAL lengths of 1 or 2 bytes). */
-  get exactBytes(): number | null {
-    if (this.#exactBytes === undefined)
-      this.#exactBytes = segmentBytes({ ...this.#input, tagBytes: this.#input.tag?.length ?? 0 });
-    return this.#exactBytes;
-  }
   /** All is written. */
   get isDone(): boolean {
     return this.#tablesLeft === 0 && this.#isIdle && this.#window.isAtEnd;

@@ -111,3 +111,4 @@ export class SourceWindow {
     this.isAtEnd = false;
   }
 }
+export { TS_SCRATCH_BYTES };

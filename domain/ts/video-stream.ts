@@ -73,7 +73,7 @@ const PATTERN_FRAMES = 256;
  */
 const decodeLeadOf = ({ table }: VideoTrack): number => {
   const { compositionOffset } = table.samples(0, Math.min(PATTERN_FRAMES, table.sampleCount));
-  return -compositionOffset.reduce((lowest, offset) => Math.min(lowest, offset), 0);
+  return Math.abs(compositionOffset.reduce((lowest, offset) => Math.min(lowest, offset), 0));
 };
 
 export const videoStream = (track: VideoTrack): VideoStream | NoTsMapping => {
