@@ -1,11 +1,13 @@
 /** Clear Key licences (W3C Encrypted Media Extensions §9.1). */
 
+/** A key that a licence may hold. */
 export interface ClearKey {
   /** 16 bytes each. */
   readonly keyId: Buffer;
   readonly key: Buffer;
 }
 
+/** What a player asks a licence for (§9.1.3). */
 export interface LicenceRequest {
   readonly keyIds: readonly Buffer[];
   readonly type: "temporary" | "persistent-license";

@@ -3,6 +3,7 @@ import type { TrackFragmentBoxes } from "../mp4/movie-fragment.ts";
 import { type ProtectionScheme, SAMPLE_IV_BYTES } from "./protection.ts";
 import type { Subsamples } from "./subsamples.ts";
 
+/** What is encrypted of one track of a fragment, as its head tells it and its cipher does it. */
 export interface ProtectedSamples {
   readonly scheme: ProtectionScheme;
   readonly count: number;

@@ -11,6 +11,7 @@ interface Reference {
   readonly used: boolean;
 }
 
+/** What slices ask of a sequence parameter set (§7.3.2.2). */
 export interface HevcSequence {
   readonly separatePlanes: boolean;
   readonly hasChroma: boolean;
@@ -24,6 +25,7 @@ export interface HevcSequence {
   readonly sampleAdaptiveOffset: boolean;
 }
 
+/** What slices ask of a picture parameter set (§7.3.2.3). */
 export interface HevcPicture {
   readonly sequenceId: number;
   readonly dependentSlices: boolean;

@@ -13,6 +13,7 @@ import { type ProtectedSamples, sampleEncryptionBoxes } from "./fragment-boxes.t
 import { isProtected, type ProtectionScheme } from "./protection.ts";
 import { SubsampleScan } from "./subsamples.ts";
 
+/** One track of a fragment that is to be protected. */
 export interface ClearPart {
   readonly track: Track;
   readonly samples: Samples;
@@ -20,12 +21,14 @@ export interface ClearPart {
   readonly trackIv: bigint;
 }
 
+/** What a fragment needs once its samples were scanned, in the order of its parts. */
 export interface FinishedProtection {
   readonly tracks: readonly FragmentTrack[];
   /** What is encrypted of each track; null for those that stay clear. */
   readonly samples: readonly (ProtectedSamples | null)[];
 }
 
+/** Finds what is to be encrypted in a fragment (ISO/IEC 23001-7 §9.5). */
 export class ProtectedFragment {
   readonly #parts: readonly ClearPart[];
   readonly #scheme: ProtectionScheme;

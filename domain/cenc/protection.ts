@@ -7,6 +7,7 @@ import { isSliced } from "./slice.ts";
 /** `cenc`: AES-CTR of all slice data (§10.1). `cbcs`: AES-CBC of each tenth block of video, of all of audio (§10.4). */
 export type ProtectionScheme = "cenc" | "cbcs";
 
+/** How the tracks of a content are protected. */
 export interface Protection {
   readonly scheme: ProtectionScheme;
   /** 16 bytes. */
@@ -17,6 +18,7 @@ export interface Protection {
 
 /** 1:9 for video (§9.6); no pattern, so all whole blocks, for audio. */
 export const CBCS_PATTERN = { cryptBlocks: 1, skipBlocks: 9 } as const;
+/** Per_Sample_IV_Size of `cenc` (§9.1); the block counter has the other eight bytes. */
 export const SAMPLE_IV_BYTES = 8;
 const SCHEME_VERSION = 0x10000;
 const PROTECTED = 1;
@@ -90,7 +92,9 @@ export interface ManifestProtection {
   /** `cenc:pssh` under the common system's element. */
   readonly psshBase64: string;
 }
+/** Scheme of the ContentProtection element that tells scheme and key id (§11.2). */
 export const MP4_PROTECTION_URI = "urn:mpeg:dash:mp4protection:2011";
+/** Scheme of the ContentProtection element that holds `pssh`. */
 export const COMMON_SYSTEM_URI = `urn:uuid:${COMMON_SYSTEM_ID}`;
 /** Element of Clear Key, which holds the address of the licence (DASH-IF). */
 export const CLEAR_KEY_SYSTEM_URI = "urn:uuid:e2719d58-a985-b3c9-781a-b030af78d30e";

@@ -12,6 +12,7 @@ export const box = (type: string, ...parts: readonly Buffer[]): Buffer => {
   return out;
 };
 
+/** Type, version and flags of a full box (§4.2). */
 export interface FullBoxHead {
   readonly type: string;
   readonly version?: number;

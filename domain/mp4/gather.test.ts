@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type Random, seeded } from "../../test/support/seeded.ts";
-import { fileRange, gather, gatherStep, payloadSteps, type StepLimits } from "./gather.ts";
+import { fileRange, gather, gatherStep, largestSampleBytes, payloadSteps, type StepLimits } from "./gather.ts";
 import type { Samples } from "./movie.ts";
 
 /** Samples anywhere in a file, some behind each other, some empty, some used twice. */
@@ -88,6 +88,7 @@ test("interleaved tracks are one read; what is far away is another", () => {
   ]);
   assert.deepEqual(ranges([]), []);
   assert.equal(fileRange([at([7], [0])]), null);
+  assert.deepEqual([largestSampleBytes([video, at([0], [101])]), largestSampleBytes([])], [101, 0]);
 });
 
 test("a sample that must stay whole and is greater than a window is refused", () => {

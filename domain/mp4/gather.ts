@@ -12,6 +12,7 @@ export interface FileBytes {
   readonly fileOffset: number;
 }
 
+/** Where samples are copied to, and which. */
 export interface GatherTarget {
   readonly out: Buffer;
   readonly at: number;
@@ -59,6 +60,7 @@ export interface PayloadStep {
   /** A piece of the sample at `from`, which is greater than a window: counted from the sample's first byte. */
   readonly piece: { readonly first: number; readonly end: number } | null;
 }
+/** A sample of a fragment. */
 export interface SamplePosition {
   /** 0-based track of the fragment. */
   readonly part: number;
@@ -66,6 +68,7 @@ export interface SamplePosition {
   readonly sample: number;
 }
 
+/** How much of the file a step may take. */
 export interface StepLimits {
   /** Neither the range of a step nor its payload is longer. */
   readonly windowBytes: number;
@@ -178,3 +181,7 @@ export const fileRange = (parts: readonly Samples[]): { readonly lo: number; rea
   }
   return hi === 0 ? null : { lo, hi };
 };
+
+/** Size of the greatest sample of a fragment: steps of whole samples need windows of it. */
+export const largestSampleBytes = (parts: readonly Samples[]): number =>
+  parts.reduce((most, { size }) => size.reduce((sum, bytes) => Math.max(sum, bytes), most), 0);

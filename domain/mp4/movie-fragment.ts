@@ -13,12 +13,14 @@ export interface TrackFragmentBoxes {
   write(out: Buffer, at: number, moofAt: number): number;
 }
 
+/** Samples of one track in a fragment. */
 export interface FragmentTrack {
   readonly track: Track;
   readonly samples: Samples;
   readonly boxes?: TrackFragmentBoxes | undefined;
 }
 
+/** What a movie fragment is made of. */
 export interface Fragment {
   /** In the order of the init segment, and all of its tracks: they are numbered from 1. */
   readonly tracks: readonly FragmentTrack[];

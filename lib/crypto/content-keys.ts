@@ -4,6 +4,7 @@ import { createHmac } from "node:crypto";
 /** Where keys come from: one key for all contents, or a secret from which each content's key is derived. */
 export type KeySource = { readonly fixedKey: Buffer } | { readonly secret: Buffer };
 
+/** The key of one content, and the id under which licences give it. */
 export interface ContentKey {
   /** 16 bytes each. */
   readonly key: Buffer;

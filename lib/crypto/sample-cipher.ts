@@ -16,6 +16,7 @@ export const sampleKey = (key: Buffer, constantIv: Buffer): SampleKey => ({
   constantIv,
 });
 
+/** Where gathered samples of one track lie. */
 export interface SampleBytes {
   readonly buffer: Buffer;
   /** Where the first of them begins in `buffer`; they lie one behind the other. */

@@ -1,6 +1,7 @@
 /** AES-128 of whole segments (RFC 8216 §4.3.2.4): CBC with PKCS#7 padding, in the buffer where the segment lies. */
 import { type Cipheriv, createCipheriv } from "node:crypto";
 
+/** What one segment is encrypted with. */
 export interface SegmentKey {
   /** 16 bytes each. */
   readonly key: Buffer;

@@ -11,6 +11,7 @@ import { findFfmpeg } from "../../lib/ffmpeg/binary.ts";
 const DEADLINE_MS = 60_000;
 const OUTPUT_BYTES_MAX = 256 * 2 ** 20;
 
+/** What ffmpeg wrote to its two outputs. */
 export interface FfmpegOutput {
   readonly stdout: Buffer;
   readonly stderr: string;
@@ -48,6 +49,7 @@ export const mediaFile = (args: string): Promise<Buffer> => {
   return file;
 };
 
+/** Opens a file that is in memory. */
 export const openBytes = (bytes: Buffer): Promise<Movie> =>
   openMovie({ sizeBytes: bytes.length, read: async (offset, length) => bytes.subarray(offset, offset + length) });
 

@@ -9,10 +9,12 @@ import { planFragment, writeFragmentHead } from "../../domain/mp4/movie-fragment
 import { encryptSamples, type SampleKey } from "../../lib/crypto/sample-cipher.ts";
 import { partOf } from "./fragmented.ts";
 
+/** How a test encrypts. */
 export interface Secret {
   readonly protection: Protection;
   readonly key: SampleKey;
 }
+/** Which tracks, in how many segments. */
 export interface Cut {
   readonly tracks: readonly Track[];
   /** Segments that the tracks are cut into. */

@@ -4,6 +4,7 @@ import type { Codec, Samples, SampleTable, Track } from "../../domain/mp4/movie.
 import { childrenOf, findBox } from "../../domain/mp4/walk.ts";
 import type { Track as EncodedTrack } from "./lavfi.ts";
 
+/** Bytes of a file without any box, and the tracks in it. */
 export interface StoredFile {
   readonly bytes: Buffer;
   readonly tracks: readonly Track[];
@@ -57,6 +58,7 @@ const tableOf = (list: readonly Sample[], offsets: readonly number[]): SampleTab
   };
 };
 
+/** Where samples stand in the file. */
 export interface Layout {
   /** Samples of a track that stand together before the other track's turn. */
   readonly chunkSamples?: number;
