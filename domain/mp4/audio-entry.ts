@@ -21,7 +21,7 @@ interface EntryFields {
 const readFields = (entry: BoxView, stsdVersion: number): EntryFields => {
   const version = stsdVersion === 0 ? entry.u16(8) : 0;
   const boxesAt = BOXES_AT[version] ?? damaged(`${entry.type}: a sound description of version ${version}`);
-  const boxes = entry.children(boxesAt);
+  const boxes = entry.childrenAfter(boxesAt);
   if (version === 2) {
     const rate = entry.slice(32, 8).readDoubleBE(0);
     return { channelCount: entry.u32(40), sampleRate: rate >= 1 && rate < 2 ** 31 ? Math.round(rate) : 0, boxes };

@@ -1,7 +1,7 @@
-/** Reads boxes that may be anything (ISO/IEC 14496-12 §4.2): no field outside of its box, no box outside of its parent. */
+/** Reads boxes that may be anything (ISO/IEC 14496-12 §4.2): no field outside its box, no box outside its parent. */
 import { MovieError } from "./movie.ts";
 
-/** A parent with more children than this is no film. */
+/** Of one parent: a long fragment may have thousands of runs. */
 const CHILDREN_MAX = 10_000;
 const HEADER_BYTES = 8;
 const LARGE_HEADER_BYTES = 16;
@@ -35,6 +35,7 @@ export class BoxView {
   /** Header and body. */
   readonly whole: Buffer;
   readonly body: Buffer;
+  #children: readonly BoxView[] | undefined;
 
   constructor(type: string, whole: Buffer, headerBytes: number) {
     this.type = type;
@@ -89,13 +90,18 @@ export class BoxView {
     return new DataView(this.body.buffer, this.body.byteOffset + at, bytes);
   }
 
-  /** Boxes inside this one, from `at` on. */
-  children(at = 0): BoxView[] {
-    return boxesIn(this.body, at, this.type);
+  /** Boxes inside this one, behind its header. */
+  children(): readonly BoxView[] {
+    this.#children ??= boxesIn(this.body, 0, this.type);
+    return this.#children;
+  }
+  /** Boxes behind fields of so many bytes. */
+  childrenAfter(fieldBytes: number): BoxView[] {
+    return boxesIn(this.body, fieldBytes, this.type);
   }
   /** The first child of a type. */
-  child(type: string, at = 0): BoxView | undefined {
-    return this.children(at).find((box) => box.type === type);
+  child(type: string): BoxView | undefined {
+    return this.children().find((box) => box.type === type);
   }
   /** The first box at a path of types. */
   find(...path: readonly string[]): BoxView | undefined {

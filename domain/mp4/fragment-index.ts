@@ -8,6 +8,8 @@ const MOOF_BYTES_MAX = 64 * MIB;
 /** Of all fragments: 24 bytes a sample, twice the samples that are taken. */
 const MOOFS_BYTES_MAX = 256 * MIB;
 const INDEX_BYTES_MAX = 16 * MIB;
+/** As many as `sidx` can tell; a longer `mfra` is not believed. */
+const PLACES_MAX = 65_536;
 /** Boxes of a file: 55 hours in fragments of 2 s, each with `styp` and `sidx`. */
 const BOXES_MAX = 400_000;
 /** Parts that are read side by side: what a distant source answers slowly, it answers at once. */
@@ -83,6 +85,7 @@ const tfraOffsets = (tfra: BoxView): number[] => {
   const numbers = ((lengths >> 4) & 3) + ((lengths >> 2) & 3) + (lengths & 3) + 3;
   const entryBytes = (wide ? 16 : 8) + numbers;
   const count = tfra.u32(12);
+  if (count > PLACES_MAX) return [];
   tfra.table(16, count, entryBytes);
   return Array.from({ length: count }, (_, index) => {
     const at = 16 + index * entryBytes;

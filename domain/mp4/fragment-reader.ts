@@ -1,5 +1,6 @@
 /** Reads movie fragments (ISO/IEC 14496-12 §8.8.4–§8.8.12) into sample tables. */
 import { type BoxView, damaged } from "./box-view.ts";
+import type { Fragment } from "./fragment-index.ts";
 import type { SampleCollector } from "./fragmented-table.ts";
 
 const TFHD = {
@@ -76,12 +77,13 @@ interface Run {
   readonly base: number;
   readonly at: number;
   readonly collector: SampleCollector | null;
+  readonly fileBytes: number;
 }
 
 const FIELDS = [TRUN.duration, TRUN.size, TRUN.flags, TRUN.composition];
 
 /** One `trun` (§8.8.8); gives where its data end. */
-const readRun = ({ trun, defaults, base, at: before, collector }: Run): number => {
+const readRun = ({ trun, defaults, base, at: before, collector, fileBytes }: Run): number => {
   const { flags } = trun;
   const count = trun.u32(4);
   let head = 8;
@@ -95,7 +97,10 @@ const readRun = ({ trun, defaults, base, at: before, collector }: Run): number =
   const entryBytes = 4 * FIELDS.filter((field) => flags & field).length;
   const entries = trun.table(head, count, entryBytes);
   if (offset < 0) damaged("trun: data before the file");
-  if (!collector && !(flags & TRUN.size)) return offset + count * defaults.size;
+  const hasSizes = (flags & TRUN.size) !== 0;
+  if (!hasSizes && offset + count * defaults.size > fileBytes) damaged("trun: data behind the end of the file");
+  if (!hasSizes && defaults.size === 0 && count > 1) damaged(`trun: ${count} samples without a size`);
+  if (!collector && !hasSizes) return offset + count * defaults.size;
   collector?.reserve(count);
   let at = 0;
   const field = (wanted: number, otherwise: number): number => {
@@ -117,8 +122,13 @@ const readRun = ({ trun, defaults, base, at: before, collector }: Run): number =
 /** `tfdt` (§8.8.12). */
 const decodeTime = (tfdt: BoxView): number => (tfdt.version === 1 ? tfdt.i64(4) : tfdt.u32(4));
 
+export interface FragmentContext {
+  readonly tracks: ReadonlyMap<number, FragmentTrack>;
+  readonly fileBytes: number;
+}
+
 /** Adds the samples of a `moof` that lies at `offset` of the file. */
-export const readFragment = (moof: BoxView, offset: number, tracks: ReadonlyMap<number, FragmentTrack>): void => {
+export const readFragment = ({ moof, offset }: Fragment, { tracks, fileBytes }: FragmentContext): void => {
   let dataEnd = offset; // §8.8.7.1: a first fragment counts from its moof, the next from the end of the data before
   for (const traf of moof.children()) {
     if (traf.type !== "traf") continue;
@@ -133,7 +143,7 @@ export const readFragment = (moof: BoxView, offset: number, tracks: ReadonlyMap<
     for (const trun of parts) {
       if (trun.type !== "trun") continue;
       collector?.descriptions.add(defaults.description);
-      at = readRun({ trun, defaults, base, at, collector });
+      at = readRun({ trun, defaults, base, at, collector, fileBytes });
     }
     dataEnd = at;
   }

@@ -92,8 +92,10 @@ const collect = async (tracks: readonly TrackBoxes[], opened: Opened, parts: rea
   for (const [id, defaults] of trexes) fragmentTracks.set(id, { defaults, collector: null });
   for (const [index, { id }] of tracks.entries())
     fragmentTracks.set(id, { defaults: trexes.get(id) ?? NO_DEFAULTS, collector: collectors[index] ?? null });
-  for await (const { moof, offset } of fragmentsIn(opened.reader, parts)) readFragment(moof, offset, fragmentTracks);
-  return { tables: collectors.map((collector) => collector.table(opened.reader.sizeBytes)), moovBytes: 0 };
+  const fileBytes = opened.reader.sizeBytes;
+  const context = { tracks: fragmentTracks, fileBytes };
+  for await (const fragment of fragmentsIn(opened.reader, parts)) readFragment(fragment, context);
+  return { tables: collectors.map((collector) => collector.table(fileBytes)), moovBytes: 0 };
 };
 
 /** What an index says of the fragments' places is tried first; the boxes decide. */

@@ -1,5 +1,5 @@
 /** Reads `trak` boxes (ISO/IEC 14496-12 §8.3). */
-import { type BoxView, boxesIn, damaged, ownCopy, unsupported } from "./box-view.ts";
+import { type BoxView, damaged, ownCopy, unsupported } from "./box-view.ts";
 import { readCodec } from "./codec.ts";
 import { editShift } from "./edit-list.ts";
 import type { Codec, SampleTable, Track } from "./movie.ts";
@@ -28,7 +28,7 @@ export interface DescribedTable extends SampleTable {
 /** Media in another file (§8.7.2): a QuickTime reference movie. */
 const isElsewhere = (mdia: BoxView, entry: BoxView): boolean => {
   const dref = mdia.find("minf", "dinf", "dref");
-  const reference = dref ? boxesIn(dref.body, 8, "dref")[entry.u16(6) - 1] : undefined;
+  const reference = dref ? dref.childrenAfter(8)[entry.u16(6) - 1] : undefined;
   return reference !== undefined && reference.bytes >= 4 && (reference.flags & 1) === 0;
 };
 
@@ -41,7 +41,7 @@ export const readTrackBoxes = (trak: BoxView): TrackBoxes | string => {
   const mdia = trak.need("mdia");
   const handler = mdia.need("hdlr").slice(8, 4).toString("latin1");
   const stbl = mdia.need("minf", "stbl");
-  const entries = boxesIn(stbl.need("stsd").body, 8, "stsd").slice(0, DESCRIPTIONS_MAX);
+  const entries = stbl.need("stsd").childrenAfter(8).slice(0, DESCRIPTIONS_MAX);
   const [entry] = entries;
   if (!entry) return `${handler} without a sample entry`;
   const codec = codecOf({ stbl, handler }, entry);

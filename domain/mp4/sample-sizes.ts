@@ -16,13 +16,16 @@ export class SampleSizes {
   readonly #bits: number;
   #table: DataView;
 
-  constructor(box: BoxView) {
+  /** `stsz` or `stz2` of a file with so many bytes. */
+  constructor(box: BoxView, fileBytes: number) {
     const compact = box.type === "stz2";
     this.#fixed = compact ? 0 : box.u32(4);
     this.#bits = compact ? box.u8(7) : 32;
     this.count = box.u32(8);
     if (![4, 8, 16, 32].includes(this.#bits)) damaged(`stz2: sizes of ${this.#bits} bits`);
     if (this.count > SAMPLES_MAX) unsupported(`a track of ${this.count} samples: ${SAMPLES_MAX} are taken`);
+    if (this.#fixed * this.count > fileBytes)
+      damaged(`${this.count} samples of ${this.#fixed} bytes: more than the file`);
     this.#table = box.table(12, this.#fixed === 0 ? this.count : 0, this.#bits / 8);
     this.rawBytes = this.#table.byteLength;
     this.heapBytes = this.rawBytes;

@@ -90,7 +90,7 @@ export class CompactTable implements SampleTable {
   /** Reads `stbl`, whose bytes it keeps. */
   constructor(stbl: BoxView, fileBytes: number) {
     this.#fileBytes = fileBytes;
-    this.#sizes = new SampleSizes(stbl.child("stsz") ?? stbl.need("stz2"));
+    this.#sizes = new SampleSizes(stbl.child("stsz") ?? stbl.need("stz2"), fileBytes);
     this.sampleCount = this.#sizes.count;
     this.#chunks = new ChunkTable(stbl.need("stsc"), stbl.child("stco") ?? stbl.need("co64"), this.sampleCount);
     this.descriptions = this.#chunks.descriptions;

@@ -5,6 +5,8 @@ import type { RangeReader } from "./movie.ts";
 const KIB = 1024;
 /** The first read: `ftyp` and, where `moov` comes first and the file is short, all that is wanted. */
 const FIRST_READ_BYTES = 64 * KIB;
+/** Boxes whose headers are read with what follows: a short `moov` behind the media takes one read. */
+const BOXES_READ_AHEAD = 8;
 /** 9 hours of film have a `moov` of 20 MiB. */
 const MOOV_BYTES_MAX = 256 * KIB * KIB;
 const HEADER_BYTES = 16; // with a 64-bit size
@@ -83,7 +85,7 @@ export const readMoov = async (walk: FileWalk): Promise<FoundMoov> => {
   if (walk.sizeBytes < 8 || !FIRST_TYPES.has(await walk.typeAt(0, FIRST_READ_BYTES))) unsupported("it is no MP4 file");
   for (let offset = 0, count = 0; offset < walk.sizeBytes; count += 1) {
     if (count === BOXES_MAX) damaged(`no moov within the first ${BOXES_MAX} boxes`);
-    const box = await walk.boxAt(offset, 0);
+    const box = await walk.boxAt(offset, count < BOXES_READ_AHEAD ? FIRST_READ_BYTES : 0);
     if (box.type === "moov") {
       if (box.sizeBytes > MOOV_BYTES_MAX)
         unsupported(`its moov has ${box.sizeBytes} bytes: ${MOOV_BYTES_MAX} are taken`);

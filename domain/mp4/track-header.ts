@@ -1,4 +1,4 @@
-/** What a track says of itself beside its samples: `tkhd`, `mdhd`, `elng`, `hdlr`, `udta` (ISO/IEC 14496-12 §8.3, §8.4). */
+/** What a track says of itself: `tkhd`, `mdhd`, `elng`, `hdlr`, `udta` (ISO/IEC 14496-12 §8.3, §8.4). */
 import { type BoxView, damaged } from "./box-view.ts";
 import { MovieError } from "./movie.ts";
 

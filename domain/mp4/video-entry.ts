@@ -49,7 +49,7 @@ const isKept = (box: BoxView, configuration: BoxView): boolean =>
 export const readVideoEntry = (entry: BoxView): VideoCodec | null => {
   const kind = KINDS.get(entry.type);
   if (!kind) return null;
-  const boxes = entry.children(FIELDS_BYTES);
+  const boxes = entry.childrenAfter(FIELDS_BYTES);
   const child = (type: string): BoxView | undefined => boxes.find((box) => box.type === type);
   const configuration = child(kind.box) ?? damaged(`${entry.type} without ${kind.box}`);
   const fields = Buffer.from(entry.slice(0, FIELDS_BYTES)).fill(0, ...RESERVED);

@@ -1,6 +1,6 @@
 /**
- * The varied inputs that everything is tried on: each is a few commands of ffmpeg, and what is expected of it. `IN` stands
- * for the file that the command before made, `OUT` for the one to make.
+ * The varied inputs that everything is tried on: each is a few commands of ffmpeg, and what is expected of it. `IN`
+ * stands for the file that the step before made, `OUT` for the one to make.
  */
 import * as patch from "./patches.ts";
 
@@ -101,6 +101,9 @@ const audioOnly = (source: string, codec: string, expected: Expected): MediaInpu
 });
 
 const HEVC = "-c:v libx265 -preset ultrafast -x265-params log-level=none:pools=1:frame-threads=1 -g 50";
+const BT2100 = "-color_primaries bt2020 -color_trc smpte2084 -colorspace bt2020nc -color_range tv";
+const LANGUAGES = "-metadata:s:a:0 language=eng -metadata:s:a:1 language=deu -metadata:s:a:1 title=Kommentar";
+const KEY = "00112233445566778899aabbccddeeff";
 const CONTAINERS: Readonly<Record<string, MediaInput>> = {
   "moov-last": plain(""),
   "moov-first": plain("-movflags +faststart"),
@@ -214,7 +217,7 @@ const PICTURES: Readonly<Record<string, MediaInput>> = {
   av1: videoOnly({}, "-c:v libaom-av1 -cpu-used 8 -usage realtime -g 50", { video: ["av01.0.00M.08"], frames: 200 }),
   "av1-10-bit-coloured": videoOnly(
     { seconds: 2 },
-    "-c:v libaom-av1 -cpu-used 8 -usage realtime -pix_fmt yuv420p10le -color_primaries bt2020 -color_trc smpte2084 -colorspace bt2020nc -color_range tv",
+    `-c:v libaom-av1 -cpu-used 8 -usage realtime -pix_fmt yuv420p10le ${BT2100}`,
     { video: ["av01.0.00M.10.0.110.09.16.09.0"], frames: 50 },
   ),
   vp9: videoOnly({}, "-c:v libvpx-vp9 -deadline realtime -cpu-used 8 -g 50", {
@@ -265,9 +268,7 @@ const SOUNDS: Readonly<Record<string, MediaInput>> = {
   mp3: audioOnly(tone(), "-c:a libmp3lame", { audio: ["mp4a.6b"], channels: [1] }),
   alac: audioOnly(tone(2), "-c:a alac", { refused: "unsupported" }),
   "two-languages": {
-    steps: [
-      `${picture()} ${tone()} ${tone()} -map 0 -map 1 -map 2 ${AVC_B} ${AAC} -metadata:s:a:0 language=eng -metadata:s:a:1 language=deu -metadata:s:a:1 title=Kommentar OUT`,
-    ],
+    steps: [`${picture()} ${tone()} ${tone()} -map 0 -map 1 -map 2 ${AVC_B} ${AAC} ${LANGUAGES} OUT`],
     expected: { ...PLAIN, audio: [LC, LC], languages: ["en", "de"], names: ["", "Kommentar"] },
   },
   "language-tag": patched(patch.brazilian, { languages: ["pt-BR"] }),
@@ -291,10 +292,9 @@ const OTHERS: Readonly<Record<string, MediaInput>> = {
     steps: [`${picture()} ${picture({ size: "64x36" })} ${tone()} -map 0 -map 1 -map 2 ${AVC_B} ${AAC} OUT`],
     expected: { ...PLAIN, video: [MAIN, "avc1.4d400a"] },
   },
-  encrypted: plain(
-    "-encryption_scheme cenc-aes-ctr -encryption_key 00112233445566778899aabbccddeeff -encryption_kid 00112233445566778899aabbccddeeff",
-    { refused: "unsupported" },
-  ),
+  encrypted: plain(`-encryption_scheme cenc-aes-ctr -encryption_key ${KEY} -encryption_kid ${KEY}`, {
+    refused: "unsupported",
+  }),
   truncated: patched(
     (bytes) => bytes.subarray(0, bytes.length - 20_000),
     { refused: "damaged" },
@@ -313,7 +313,7 @@ export const INPUTS: Readonly<Record<string, MediaInput>> = {
   ...OTHERS,
 };
 
-/** File names that a path of a source may have: with spaces, quotes, marks of URLs, other scripts, and 200 bytes long. */
+/** File names that a source may have: with spaces, quotes, marks of URLs, other scripts, and 200 bytes long. */
 export const AWKWARD_NAMES: readonly string[] = [
   "with spaces in it.mp4",
   `it's "quoted".mp4`,

@@ -1,4 +1,4 @@
-/** What ffmpeg does not write, made of what it does: each takes a file with `moov` behind the media, and gives another. */
+/** What ffmpeg does not write, made of what it does: each takes a file with `moov` behind the media. */
 import { boxOf, edit, numbersOf, topLevel, typeOf, u32 } from "./boxes.ts";
 
 type Patch = (file: Buffer) => Buffer;
