@@ -62,7 +62,11 @@ class RawServer implements ConnectionHost {
   /** Open connections of each address that has some. */
   readonly #perAddress = new Map<string, number>();
   readonly #counts: ListenerCounts;
-  #turnedAway = 0;
+  readonly #turnedAway = new Set<RawConnection>();
+
+  /** Of a stop that waits for the last connection. */
+  #onEmpty: () => void = () => {};
+  #closing: Promise<void> | undefined;
 
   constructor(options: RawListenerOptions) {
     this.#options = options;
@@ -115,32 +119,46 @@ class RawServer implements ConnectionHost {
   }
 
   closed(connection: RawConnection): void {
-    if (!this.#connections.delete(connection)) {
-      this.#turnedAway -= 1;
-      return;
-    }
+    this.#turnedAway.delete(connection);
+    if (this.#connections.delete(connection)) this.#countOff(connection);
+    this.#lookEmpty();
+  }
+
+  #lookEmpty(): void {
+    if (this.#connections.size + this.#turnedAway.size === 0) this.#onEmpty();
+  }
+
+  #countOff(connection: RawConnection): void {
     const address = networkOf(connection.remoteAddress);
     const count = (this.#perAddress.get(address) ?? 1) - 1;
     if (count === 0) this.#perAddress.delete(address);
     else this.#perAddress.set(address, count);
   }
 
-  async close(graceMs: number): Promise<void> {
-    this.isClosing = true;
-    const closed = new Promise<void>((resolve) => this.server.close(() => resolve()));
-    for (const connection of [...this.#connections]) connection.finish();
+  close(graceMs: number): Promise<void> {
+    this.#closing ??= this.#stop();
     const cut = setTimeout(() => {
-      for (const connection of this.#connections) connection.socket.destroy();
+      for (const connection of [...this.#connections, ...this.#turnedAway]) connection.socket.destroy();
     }, graceMs);
-    await closed;
-    clearTimeout(cut);
-    this.deadlines.stop();
+    return this.#closing.finally(() => clearTimeout(cut));
+  }
+
+  async #stop(): Promise<void> {
+    this.isClosing = true;
+    const empty = new Promise<void>((resolve) => {
+      this.#onEmpty = resolve;
+    });
+    this.server.close();
+    for (const connection of [...this.#connections]) connection.finish();
+    this.#lookEmpty();
+    await empty;
+    if (!this.#options.deadlines) this.deadlines.stop();
     this.#counts.close();
   }
 
   #opened(socket: Socket): void {
     const { remoteAddress } = socket;
-    if (remoteAddress === undefined || this.#turnedAway >= TURNED_AWAY_MAX) {
+    if (remoteAddress === undefined || this.#turnedAway.size >= TURNED_AWAY_MAX) {
       socket.destroy(); // it has left already, or there are too many even to say so
       return;
     }
@@ -148,7 +166,7 @@ class RawServer implements ConnectionHost {
     const address = networkOf(remoteAddress);
     const count = this.#perAddress.get(address) ?? 0;
     if (this.#connections.size >= this.limits.connections || count >= this.limits.connectionsPerAddress) {
-      this.#turnedAway += 1;
+      this.#turnedAway.add(connection);
       connection.turnAway({ code: "CONNECTIONS_FULL" });
       return;
     }
