@@ -1,7 +1,7 @@
 /** Parameter sets of HEVC (ISO/IEC 23008-2 §7.3.2), as far as the length of slice headers needs them. */
 import { NalError, type NalReader } from "./nal-reader.ts";
 
-/** A short-term reference picture set (§7.4.8): differences of picture order count, and whether the picture uses them. */
+/** A short-term reference picture set (§7.4.8): differences of picture order count, and whether they are used. */
 export interface ReferenceSet {
   readonly negative: readonly Reference[];
   readonly positive: readonly Reference[];

@@ -45,7 +45,7 @@ const readLongTerm = (bits: NalReader, { longTermUsed, pocBits }: Context): numb
   return used;
 };
 
-/** Reference pictures of anything but an IDR: NumPicTotalCurr, (7-55), and whether motion vectors of others are used. */
+/** References of anything but an IDR: NumPicTotalCurr, (7-55), and whether motion vectors of others are used. */
 const readReferences = (
   bits: NalReader,
   context: Context,

@@ -1,10 +1,10 @@
 /**
- * A fragment whose samples are encrypted. Its head tells where, so its media is read before its size is known: all of it
- * in one range, or window by window and then once more for the payload.
+ * A fragment whose samples are encrypted. Its head tells where, so its media is read before its size is known: all of
+ * it in one range, or window by window and then once more for the payload.
  *
  *   const fragment = new ProtectedFragment(parts, scheme);
- *   fragment.scan({ bytes, fileOffset });          // or scanStep for each step of payloadSteps with wholeSamples
- *   const { tracks, samples } = fragment.finish(); // tracks: for planFragment; samples: for lib/crypto/sample-cipher.ts
+ *   fragment.scan({ bytes, fileOffset }); // or scanStep for each step of payloadSteps with wholeSamples
+ *   const { tracks, samples } = fragment.finish(); // for planFragment, and for lib/crypto/sample-cipher.ts
  */
 import { type FileBytes, type PayloadStep, stepParts } from "../mp4/gather.ts";
 import type { Samples, Track } from "../mp4/movie.ts";

@@ -56,7 +56,7 @@ const subsamplesOf = (list: readonly Buffer[], scheme: ProtectionScheme = "cenc"
 };
 const HEAD = 4 + UNREAD_CLEAR_BYTES;
 
-test("lengths, headers and other units stay clear; what cenc protects is whole blocks, at the end of each slice", () => {
+test("lengths, headers and other units stay clear; cenc protects whole blocks at the end of each slice", () => {
   const sample = Buffer.concat([supplement(30), slice(UNREAD_CLEAR_BYTES + 40), slice(UNREAD_CLEAR_BYTES + 16)]);
   assert.deepEqual(subsamplesOf([sample, slice(20), Buffer.alloc(0), Buffer.concat([slice(1_000), supplement(9)])]), [
     [

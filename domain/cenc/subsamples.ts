@@ -1,4 +1,4 @@
-/** Which bytes of a sample of NAL units are protected (ISO/IEC 23001-7 §9.5): the data of slices, never their headers. */
+/** Which bytes of a sample of NAL units are protected (ISO/IEC 23001-7 §9.5): data of slices, never their headers. */
 import type { FileBytes } from "../mp4/gather.ts";
 import { MovieError, type Samples, type VideoCodec } from "../mp4/movie.ts";
 import { NalError } from "./nal-reader.ts";
@@ -32,8 +32,8 @@ class Units {
 }
 
 /**
- * Finds the subsamples of a fragment's samples, in order, as their bytes come: out of what is read of the file, before it
- * is gathered, because the head of a fragment tells them.
+ * Finds the subsamples of a fragment's samples, in order, as their bytes come: out of what is read of the file, before
+ * it is gathered, because the head of a fragment tells them.
  */
 export class SubsampleScan {
   readonly #codec: VideoCodec;

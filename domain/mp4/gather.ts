@@ -1,7 +1,7 @@
 /**
  * Where a fragment's payload is in the file, and how it is brought together: the file's bytes come as one range (or as
- * windows of it), the samples are copied out of it in maximal contiguous runs. One copy costs less than a `trun` for each
- * run and the bytes of other tracks in between.
+ * windows of it), the samples are copied out of it in maximal contiguous runs. One copy costs less than a `trun` for
+ * each run and the bytes of other tracks in between.
  */
 import { MovieError, type Samples } from "./movie.ts";
 

@@ -1,4 +1,4 @@
-/** Init segments (ISO/IEC 14496-12 §8.16.1, CMAF header of ISO/IEC 23000-19 §7.3.1): the same bytes for HLS and DASH. */
+/** Init segments (CMAF header of ISO/IEC 23000-19 §7.3.1): the same bytes for HLS and DASH. */
 import { box, cString, fullBox, uint16s, uint32s } from "./box-writer.ts";
 import { isThreeLetterLanguage, packedLanguage } from "./language.ts";
 import type { Codec, Track } from "./movie.ts";

@@ -276,8 +276,8 @@ export const writeFragmentHead = (plan: FragmentPlan, out: Buffer, at: number): 
 };
 
 /**
- * One key frame alone, for an I-frame playlist: it is shown from its presentation time to `endPts`, the next one's, both
- * before the edit list. No order of decoding is left to tell, so its decode time is its presentation time.
+ * One key frame alone, for an I-frame playlist: it is shown from its presentation time to `endPts`, the next one's,
+ * both before the edit list. No order of decoding is left to tell, so its decode time is its presentation time.
  */
 export const keyFrameSamples = (table: SampleTable, sample: number, endPts: number): Samples => {
   const pts = table.ptsOf(sample);

@@ -40,16 +40,16 @@ export const constantIv = ({ key }: ContentKey, contentId: string): Buffer =>
   derived(key, labelled(contentId, "constant iv")).subarray(0, KEY_BYTES);
 
 /**
- * `cenc`: IV of sample 0 of a track; that of sample n is n more. `trackLabel` tells apart whatever is encrypted with one
- * key: content, version, rendition and track. With 64 bits, tracks that share a key don't meet: even 100,000 of them with
- * a million samples each do so once in two thousand such archives.
+ * `cenc`: IV of sample 0 of a track; that of sample n is n more. `trackLabel` tells apart whatever is encrypted with
+ * one key: content, version, rendition and track. In 64 bits, tracks that share a key don't meet: even 100,000 of them
+ * with a million samples each do so in one of two thousand such archives.
  */
 export const firstSampleIv = ({ key }: ContentKey, trackLabel: string): bigint =>
   derived(key, labelled(trackLabel, "sample iv")).readBigUInt64BE(0);
 
 /**
- * IVs of whole segments: twelve bytes of the stream (content, version, rendition, tracks, container), then the segment's
- * number. Renditions share the key, so the number alone would encrypt different segments with the same IV.
+ * IVs of whole segments: twelve bytes of the stream (content, version, rendition, tracks, container), then the
+ * segment's number. Renditions share the key, so the number alone would encrypt different segments with the same IV.
  */
 export const segmentIvs = ({ key }: ContentKey, streamLabel: string): ((segmentNumber: number) => Buffer) => {
   const prefix = derived(key, labelled(streamLabel, "segment iv")).subarray(0, KEY_BYTES - SEGMENT_NUMBER_BYTES);

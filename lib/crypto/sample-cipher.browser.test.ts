@@ -22,9 +22,13 @@ const video = document.getElementById("v"), types = ${JSON.stringify(types)};
 window.state = { errors: [], frames: 0 };
 const fail = (error) => state.errors.push(String(error));
 video.addEventListener("error", () => fail("video " + video.error.code + " " + video.error.message));
-video.addEventListener("ended", () => { state.frames = video.getVideoPlaybackQuality().totalVideoFrames; state.ended = true; });
+video.addEventListener("ended", () => {
+  state.frames = video.getVideoPlaybackQuality().totalVideoFrames;
+  state.ended = true;
+});
 const start = async () => {
-  const capability = (kind) => types.filter((t) => t.startsWith(kind)).map((contentType) => ({ contentType, encryptionScheme: "${scheme}" }));
+  const capability = (kind) =>
+    types.filter((t) => t.startsWith(kind)).map((contentType) => ({ contentType, encryptionScheme: "${scheme}" }));
   const access = await navigator.requestMediaKeySystemAccess("org.w3.clearkey", [{
     initDataTypes: ["cenc"], videoCapabilities: capability("video"), audioCapabilities: capability("audio") }]);
   await video.setMediaKeys(await access.createMediaKeys());
@@ -69,8 +73,8 @@ const serve = async (t: { after(clean: () => void): void }, { page, tracks }: An
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
 };
 
-const INPUT =
-  "-f lavfi -i testsrc2=s=320x180:r=25,noise=alls=20:allf=t -f lavfi -i sine=r=48000 -t 2 -pix_fmt yuv420p -c:v libx264 -bf 2 -g 25 -c:a aac -f mp4";
+const PICTURE = "-f lavfi -i testsrc2=s=320x180:r=25,noise=alls=20:allf=t -f lavfi -i sine=r=48000 -t 2";
+const INPUT = `${PICTURE} -pix_fmt yuv420p -c:v libx264 -bf 2 -g 25 -c:a aac -f mp4`;
 
 for (const scheme of ["cenc", "cbcs"] as const) {
   test(`Chromium plays ${scheme} with a Clear Key licence, every frame of it`, { skip }, async (t) => {
