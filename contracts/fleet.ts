@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { StreamId, TenantSlug } from "./ids.ts";
 import { ask, fact } from "./kit.ts";
+import { Purged, PurgeTargets } from "./packager.ts";
 
 export const SnapshotChannel = z.object({
   tenant: TenantSlug,
@@ -39,3 +40,25 @@ export const getSnapshot = ask("fleet.snapshot", {
 });
 /** Broadcast hint: a newer snapshot can be had. */
 export const snapshotMade = fact("fleet.snapshotMade", z.object({ version: z.int() }));
+
+/** Asks every packager node; answers when all of them have, or their deadline has passed. */
+export const purgePackagers = ask("fleet.purgePackagers", {
+  input: z
+    .strictObject(PurgeTargets.shape)
+    .refine(({ urls, all }) => (urls !== undefined) !== (all === true), "either urls or all"),
+  result: z.object({
+    data: z.object({ nodes: z.array(Purged.extend({ nodeId: z.string() })) }),
+    /** Nodes that did not say that they have let go. */
+    failures: z.array(z.object({ nodeId: z.string(), code: z.string(), message: z.string() })),
+  }),
+  deadlineMs: 8_000,
+  errors: [],
+  retriable: true,
+  rest: {
+    method: "POST",
+    path: "/packager/purge",
+    scope: "platform:admin",
+    tag: "packager",
+    summary: "Let every packager forget stored files: their indexes, copies and made segments; each node is named.",
+  },
+});

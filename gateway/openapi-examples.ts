@@ -51,6 +51,13 @@ export const EXAMPLES: Readonly<Record<string, Readonly<Record<string, Example>>
       },
     },
   },
+  "fleet.purgePackagers": {
+    files: {
+      summary: "A set with all of its renditions, and everything below a folder",
+      value: { urls: ["https://video.example.net/i/film_,low,high,.mp4.csmil/master.m3u8", "/i/trailers/*"] },
+    },
+    all: { summary: "Everything that is cached", value: { all: true } },
+  },
   "channel.patch": {
     rename: { summary: "Rename; the stream id stays", value: { name: "BBC World News" } },
     ladder: { summary: "Back to the default ladder", value: { transcodeConfig: null } },

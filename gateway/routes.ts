@@ -4,6 +4,7 @@ import * as channel from "../contracts/channel.ts";
 import * as channelSupervisor from "../contracts/channel-supervisor.ts";
 import * as fleet from "../contracts/fleet.ts";
 import type { Ask, Rest } from "../contracts/kit.ts";
+import * as packager from "../contracts/packager.ts";
 import * as streamer from "../contracts/streamer.ts";
 import * as tenant from "../contracts/tenant.ts";
 
@@ -12,6 +13,7 @@ export const CONTRACTS: Readonly<Record<string, Readonly<Record<string, unknown>
   channel,
   "channel-supervisor": channelSupervisor,
   fleet,
+  packager,
   streamer,
   tenant,
 };

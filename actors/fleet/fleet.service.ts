@@ -1,6 +1,6 @@
 import type { ServiceBroker, ServiceSchema } from "moleculer";
 import { channelChanged, channelDeleted } from "../../contracts/channel.ts";
-import { getSnapshot, snapshotMade } from "../../contracts/fleet.ts";
+import { getSnapshot, purgePackagers, snapshotMade } from "../../contracts/fleet.ts";
 import { streamerReported } from "../../contracts/streamer.ts";
 import { announce, answer, on } from "../../lib/actor/contract.ts";
 import type { Clock } from "../../lib/clock.ts";
@@ -8,6 +8,7 @@ import type { Database } from "../../lib/db/database.ts";
 import type { EventBus } from "../../lib/events/events.ts";
 import type { Log } from "../../lib/log/log.ts";
 import { Fleet } from "./fleet.ts";
+import { purgeAll } from "./purge.ts";
 import { StreamerWatch } from "./streamer-watch.ts";
 
 export interface FleetServiceDeps {
@@ -42,6 +43,7 @@ export const fleetService = ({ broker, db, events, clock, log }: FleetServiceDep
   return {
     name: "fleet",
     actions: {
+      purgePackagers: answer(purgePackagers, (targets, call) => purgeAll(call, targets)),
       snapshot: answer(getSnapshot, async ({ haveVersion }) => ({ snapshot: await fleet.snapshotFor(haveVersion) })),
     },
     events: on(streamerReported, (report) => {

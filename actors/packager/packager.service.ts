@@ -1,4 +1,6 @@
 import type { ServiceBroker } from "moleculer";
+import { purgePackager } from "../../contracts/packager.ts";
+import { answer } from "../../lib/actor/contract.ts";
 import type { Clock } from "../../lib/clock.ts";
 import type { Config, PackagerConfig } from "../../lib/config/config.ts";
 import type { Ready } from "../../lib/http/health.ts";
@@ -22,7 +24,7 @@ export interface Packager {
 }
 
 /** Starts the packager of this node behind its own listener. */
-export const startPackager = async ({ config, log, clock, ready }: PackagerOptions): Promise<Packager> => {
+export const startPackager = async ({ config, broker, log, clock, ready }: PackagerOptions): Promise<Packager> => {
   const { packager: own, host, dataDir, allowPrivateSources, logLevel: level, nodeId } = config;
   const stops: (() => Promise<void>)[] = [];
   const stop = async (): Promise<void> => {
@@ -45,6 +47,8 @@ export const startPackager = async ({ config, log, clock, ready }: PackagerOptio
       ...(accessLog ? { accessLog } : {}),
     });
     stops.push(() => listener.close());
+    const forget = answer(purgePackager, (targets) => packager.purge(targets));
+    broker.createService({ name: "packager", actions: { forget } });
     return { port: listener.port, stop };
   } catch (error) {
     await stop();
