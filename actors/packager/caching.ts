@@ -1,5 +1,6 @@
 /** Header fields of what is served: types, validators, how long a cache may keep it. */
 import { createHash } from "node:crypto";
+import { OPEN_TO_ALL } from "../../lib/http/cors.ts";
 import type { HeaderLines } from "../../lib/http/exchange.ts";
 
 /** Media types: RFC 8216 §4, ISO/IEC 23009-1 Annex C, RFC 8216 §3.3 for WebVTT; the seed's spelling for MPEG-2 TS (C-10). */
@@ -42,7 +43,7 @@ export interface Described {
 
 /** Header lines of an answer. Players of other origins may read it: media are no secrets of a page. */
 export const headerLines = ({ type, freshness, etag, modifiedMs }: Described): HeaderLines => {
-  let lines = `Content-Type: ${type}\r\nCache-Control: ${CACHE_CONTROL[freshness]}\r\n`;
+  let lines = `${OPEN_TO_ALL}Content-Type: ${type}\r\nCache-Control: ${CACHE_CONTROL[freshness]}\r\n`;
   if (etag !== undefined) lines += `ETag: "${etag}"\r\n`;
   if (modifiedMs !== undefined && modifiedMs !== null) {
     lines += `Last-Modified: ${new Date(modifiedMs).toUTCString()}\r\n`;

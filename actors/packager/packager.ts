@@ -1,11 +1,13 @@
 /** The packager of one node: what stands behind its listener. */
 import { createHash } from "node:crypto";
+import type { Purged } from "../../contracts/packager.ts";
 import type { Clock } from "../../lib/clock.ts";
 import type { PackagerConfig } from "../../lib/config/config.ts";
 import type { RawHandler } from "../../lib/http/exchange.ts";
 import type { Log } from "../../lib/log/log.ts";
 import { openSource } from "../../lib/source/open.ts";
 import { openCaches } from "./caches.ts";
+import { forgetFiles, meantBy, type Targets } from "./forget.ts";
 import { Library } from "./library.ts";
 import { showFigures } from "./metrics.ts";
 import { PackagerServer } from "./serve.ts";
@@ -28,6 +30,8 @@ export interface PackagerDeps {
 
 export interface OpenedPackager {
   readonly handle: RawHandler;
+  /** When it resolves, nothing of what is meant is served from a cache any more. Rejects with PATH_REFUSED. */
+  purge(targets: Targets): Promise<Purged>;
   stop(): Promise<void>;
 }
 
@@ -56,19 +60,27 @@ export const openPackager = async (deps: PackagerDeps): Promise<OpenedPackager> 
     epoch: epochOf(config),
   });
   const workshop = new Workshop({ slotCount: config.segmentSlots });
+  const smil = new SmilFiles({ source, clock, recheckMs, prefix: config.urlPrefix });
+  const subtitles = new Subtitles({ source });
   const server = new PackagerServer({
     config,
     library,
     sets: new Sets({ library, segmentSeconds, log }),
     gate: new TokenGate({ rules: config.tokens, prefix: config.urlPrefix, clock }),
-    smil: new SmilFiles({ source, clock, recheckMs }),
-    subtitles: new Subtitles({ source }),
+    smil,
+    subtitles,
     workshop,
     segmentCache: caches.segments,
   });
   showFigures({ library, workshop });
   return {
     handle: server.handle,
+    async purge(targets) {
+      const filesOfSmil = (path: string) => smil.files(path);
+      const isMeant = await meantBy(targets, { ...config, prefix: config.urlPrefix, filesOfSmil });
+      const { input, segments } = caches;
+      return forgetFiles(isMeant, { library, derived: [smil, subtitles, server], input, segments });
+    },
     async stop() {
       library.close();
       await caches.stop();

@@ -10,6 +10,7 @@ import { isRefusal } from "../../domain/csmil/path.ts";
 import { parseQuery } from "../../domain/csmil/query.ts";
 import { type MediaSet, parsePackagerPath } from "../../domain/csmil/request.ts";
 import type { PackagerConfig } from "../../lib/config/packager-config.ts";
+import { answerOptions, refuseMethod } from "../../lib/http/cors.ts";
 import type { PreparedAnswer, RawExchange } from "../../lib/http/exchange.ts";
 import { prepare } from "../../lib/http/raw-prepared.ts";
 import { baseOf } from "./addresses.ts";
@@ -52,6 +53,7 @@ interface Asked {
 
 const READY_BYTES_MAX = 32 * 2 ** 20;
 const READY_BYTES_LEAST = 1024; // what an answer costs besides its body
+const METHODS = "GET, HEAD, OPTIONS"; // and POST for licences, whose address nobody guesses
 const SET_FILES_MAX = 100;
 
 export class PackagerServer {
@@ -70,7 +72,10 @@ export class PackagerServer {
   readonly handle = (exchange: RawExchange): void | Promise<void> => {
     const base = baseOf(exchange, this.#deps.config);
     const ready = this.#ready.get(base + exchange.target);
-    if (ready && exchange.method !== "POST" && ready.titles.every((title) => this.#isRecent(title))) {
+    const { method } = exchange;
+    if (method === "OPTIONS") return answerOptions(exchange, METHODS);
+    if (method !== "GET" && method !== "HEAD" && method !== "POST") return refuseMethod(exchange, METHODS);
+    if (ready && method !== "POST" && ready.titles.every((title) => this.#isRecent(title))) {
       return exchange.sendPrepared(ready.answer);
     }
     return this.#answer(exchange, base);
@@ -96,7 +101,7 @@ export class PackagerServer {
     const verdict = gate.check({ path, query, remoteAddress, files });
     if (!verdict.allowed) return exchange.problem(verdict.refusal);
     const asked = { exchange, media, leaf, grant: verdict.grant, query: stripTokens(query) };
-    if (exchange.method === "POST" && leaf.kind !== "clearkey") return exchange.problem(notAllowed(exchange));
+    if (exchange.method === "POST" && leaf.kind !== "clearkey") return refuseMethod(exchange, METHODS);
     await this.#inSet(files, async (open) => this.#dispatch(asked, setView(media, open, base)));
   }
 
@@ -165,8 +170,6 @@ export class PackagerServer {
     await answerMedia(request, this.#deps);
   }
 }
-
-const notAllowed = ({ method }: RawExchange) => ({ code: "METHOD_NOT_ALLOWED", data: { method } }) as const;
 
 const freshnessOf = (token: string, { missing }: OpenSet): Freshness => {
   if (token !== "") return "personal";

@@ -31,7 +31,11 @@ const CUTS_PER_TITLE_MAX = 16; // a file is in few sets; its cuts are some KiB e
 /** Errors by which a file counts as missing from its set; any other one is the set's. */
 const isMissing = (error: unknown): boolean => codeOf(error) === "SOURCE_NOT_FOUND";
 
-const rateOf = ({ rendition }: Member): number => rendition.muxedPeakBps;
+/** The same from any order of a set's names: by what they take, then by name. */
+const ascending = (one: Member, other: Member): number =>
+  one.rendition.muxedPeakBps - other.rendition.muxedPeakBps ||
+  one.rendition.muxedAverageBps - other.rendition.muxedAverageBps ||
+  (one.title.path < other.title.path ? -1 : 1);
 
 export class Sets {
   readonly #library: Library;
@@ -71,7 +75,7 @@ export class Sets {
     const members = selfAligned
       ? titles.map((title) => ({ title, version: title.version, cut: title.cut, rendition: title.rendition }))
       : this.#cutTogether(titles);
-    return { members: [...members].sort((a, b) => rateOf(a) - rateOf(b)), selfAligned };
+    return { members: members.toSorted(ascending), selfAligned };
   }
 
   /** Cuts of the same versions of the same files are kept with each file. */
