@@ -1,62 +1,58 @@
-/** What ffmpeg says of a stream: its packets as they are, and whether it decodes. */
+/** What ffmpeg says of a file: its packets as they are, and whether it decodes. */
 import { runFfmpeg } from "../../test/support/media-file.ts";
 
-/** A packet as `framehash` tells it. */
+/** A packet by stream copy; times in ticks of 90 kHz. */
 export interface JudgedPacket {
-  /** In units of the time base that ffmpeg was told: 90 kHz. */
   readonly dts: number;
   readonly pts: number;
   readonly hash: string;
 }
 
-export interface JudgedStream {
-  readonly codec: "h264" | "hevc" | "other";
-  /** `v:0` or `a:0`. */
-  readonly map: string;
+export interface Judged {
   readonly container: "mp4" | "ts";
-  /** How audio is carried: AAC has headers in a transport stream. */
-  readonly isAdts?: boolean;
+  /** The kind of the first video stream; null: there is none. */
+  readonly video: "h264" | "hevc" | null;
+  /** AAC has headers in a transport stream; null: there is no audio. */
+  readonly audio: "adts" | "other" | null;
 }
 
-/** Filters that leave the same bytes of both containers: no delimiters, no parameter sets, no ADTS. */
-const filterOf = ({ codec, map, container, isAdts = false }: JudgedStream): string => {
-  if (map.startsWith("a")) return container === "ts" && isAdts ? "-bsf:a aac_adtstoasc" : "";
-  const toAnnexB = container === "mp4" ? `${codec}_mp4toannexb,` : "";
-  return `-bsf:v ${toAnnexB}filter_units=remove_types=${codec === "hevc" ? "32-35|39" : "7-9"}`;
+/** Filters that leave the same bytes of both containers: no delimiters, parameter sets, encoder's messages, ADTS. */
+const filters = ({ container, video, audio }: Judged): string => {
+  const removed = video === "hevc" ? "32-35|39" : "7-9";
+  const toAnnexB = container === "mp4" ? `${video}_mp4toannexb,` : "";
+  const ofVideo = video ? `-map 0:v:0 -bsf:v ${toAnnexB}filter_units=remove_types=${removed}` : "";
+  const ofAudio = audio ? `-map 0:a:0 ${audio === "adts" && container === "ts" ? "-bsf:a aac_adtstoasc" : ""}` : "";
+  return `${ofVideo} ${ofAudio}`;
 };
 
-const complaint = (stderr: string): string =>
-  stderr
-    .split("\n")
-    .filter((line) => line !== "" && !HARMLESS.some((known) => known.test(line)))
-    .join("\n");
-/** Of ffmpeg's own muxer of hashes, and of what the sources themselves have. */
-const HARMLESS: readonly RegExp[] = [/Timestamps are unset in a packet/];
-
-/** Packets by stream copy, in decode order. Rejects when ffmpeg complains. */
-export const judgedPackets = async (bytes: Buffer, stream: JudgedStream): Promise<JudgedPacket[]> => {
-  const args = `-v warning -xerror -copyts -i in -map 0:${stream.map} -c copy ${filterOf(stream)} -time_base 1/90000 -enc_time_base 1/90000 -f framemd5 -`;
-  const { stdout, stderr } = await runFfmpeg(args, bytes);
-  if (complaint(stderr) !== "") throw new Error(complaint(stderr));
-  const text = stdout.toString();
-  const [, numerator = "1", denominator = "90000"] = /^#tb 0: (\d+)\/(\d+)$/m.exec(text) ?? [];
-  const ticks = (field = "") => Math.round((Number(field) * Number(numerator) * 90_000) / Number(denominator));
-  return text
+const framesIn = (text: string): string[][] =>
+  text
     .split("\n")
     .filter((line) => line !== "" && !line.startsWith("#"))
-    .map((line) => {
-      const [, dts, pts, , , hash = ""] = line.split(",").map((field) => field.trim());
-      return { dts: ticks(dts), pts: ticks(pts), hash };
-    });
+    .map((line) => line.split(",").map((field) => field.trim()));
+
+const uncomplaining = async (args: string, bytes: Buffer): Promise<string> => {
+  const { stdout, stderr } = await runFfmpeg(`-v warning -xerror -copyts ${args}`, bytes);
+  if (stderr !== "") throw new Error(stderr);
+  return stdout.toString();
 };
 
-/** How many frames come out of a decoder; rejects when ffmpeg complains. */
-export const decodedFrames = async (bytes: Buffer, map: string): Promise<number> => {
-  const args = `-v warning -xerror -err_detect explode -threads 1 -i in -map 0:${map} -fps_mode passthrough -f framemd5 -`;
-  const { stdout, stderr } = await runFfmpeg(args, bytes);
-  if (complaint(stderr) !== "") throw new Error(complaint(stderr));
-  return stdout
-    .toString()
-    .split("\n")
-    .filter((line) => line !== "" && !line.startsWith("#")).length;
+/** Packets of the first streams of each kind in decode order, video before audio. Rejects when ffmpeg complains. */
+export const judgedPackets = async (bytes: Buffer, judged: Judged): Promise<JudgedPacket[][]> => {
+  const text = await uncomplaining(`-i in -c copy ${filters(judged)} -f framemd5 -`, bytes);
+  const bases = [...text.matchAll(/^#tb \d+: (\d+)\/(\d+)$/gm)].map((base) => Number(base[1]) / Number(base[2]));
+  const streams: JudgedPacket[][] = bases.map(() => []);
+  for (const [stream, dts, pts, , , hash = ""] of framesIn(text)) {
+    const ticks = (field: string | undefined) => Math.round(Number(field) * (bases[Number(stream)] ?? 0) * 90_000);
+    streams[Number(stream)]?.push({ dts: ticks(dts), pts: ticks(pts), hash });
+  }
+  return streams;
+};
+
+/** How many frames a decoder makes of each stream, video before audio; rejects when ffmpeg complains. */
+export const decodedFrames = async (bytes: Buffer, { video, audio }: Judged): Promise<number[]> => {
+  const maps = [...(video ? ["-map 0:v:0"] : []), ...(audio ? ["-map 0:a:0"] : [])];
+  const args = `-err_detect explode -threads 1 -i in ${maps.join(" ")} -fps_mode passthrough -f framemd5 -`;
+  const frames = framesIn(await uncomplaining(args, bytes));
+  return maps.map((_, index) => frames.filter(([stream]) => Number(stream) === index).length);
 };

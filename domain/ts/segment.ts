@@ -92,7 +92,7 @@ export class TsSegment {
     this.#skipped = isOpen ? this.#pesPackets - pes.packets : 0;
     this.#tagIsDue ||= isOpen && this.#isTag;
     this.#repeats = isOpen && !this.#isTag;
-    pes.abandon(this.#skipped);
+    if (isOpen) pes.abandon(this.#skipped);
     this.#window.rewind(this.#order, { repeats: this.#repeats });
   }
 

@@ -41,6 +41,7 @@ export interface MakeOptions {
   /** Of one source area. */
   readonly sourceBytes?: number;
   readonly gapBytes?: number;
+  readonly wantedBytes?: number;
   /** The source area is given up after each `fill`. */
   readonly releases?: boolean;
 }
@@ -58,6 +59,7 @@ export const makeSegment = async (
   const room: SourceRoom = {
     byteLength: options.sourceBytes ?? memory.sources.byteLength,
     ...(options.gapBytes !== undefined && { gapBytes: options.gapBytes }),
+    ...(options.wantedBytes !== undefined && { wantedBytes: options.wantedBytes }),
   };
   const out = { at: slotAt, capacity: options.slotBytes ?? memory.slots.byteLength };
   const segment = new TsSegment(input);
