@@ -305,8 +305,8 @@ export const PACKAGER_VARIABLES = {
   }),
   packagerDebug: set("application.debug", flag, "off", { doc: "LOG_LEVEL is debug unless it is set." }),
   packagerAdminToken: may("application.admin_token", token, {
-    otherwise: "its own listener takes no purges",
-    doc: "Bearer token for POST /purge at the packager itself.",
+    otherwise: "there is nothing at these addresses",
+    doc: "Bearer token for POST /purge, POST /clean and GET /caches at the packager's own listener.",
     secret: true,
   }),
   ...input,
