@@ -28,3 +28,12 @@ export const segmentRange = (plan: SegmentPlan, span: TimeSpan | null): SegmentR
   while (end < count && (span.endSeconds === null || starts[end]! < span.endSeconds)) end += 1;
   return { first, end };
 };
+
+/** Seconds of the presentation in which a segment is shown; the first one from the beginning, whatever is in it. */
+export const segmentInterval = (
+  { starts }: SegmentPlan,
+  segmentIndex: number,
+): { readonly startSeconds: number; readonly endSeconds: number } => ({
+  startSeconds: segmentIndex === 0 ? Math.min(0, starts[0]!) : starts[segmentIndex]!,
+  endSeconds: starts[segmentIndex + 1]!,
+});
