@@ -46,6 +46,15 @@ test("an edit list moves a track against the cuts", () => {
   assert.equal(cut?.plan.starts[0], 0);
 });
 
+test("what an edit list cuts off is not served, but for the GOP that is needed to decode what is shown", () => {
+  // Shown from 31 s on: key frames are every 2 s, so decoding begins at 30 s.
+  const cut = cutMovie(movieOf([filmOf(60, 50, -31 * 12_800)], [aac(60, -31 * 48_000)]), 6);
+  assert.equal(cut?.video?.firsts[0], 30 * 25);
+  assert.equal(cut?.audio[0]?.firsts[0], Math.ceil((30 * 48_000) / 1024));
+  assert.equal(cut?.plan.starts[0], 0);
+  assert.equal(cut?.plan.starts[1], 5);
+});
+
 test("audio alone is cut at the starts of frames", () => {
   const cut = cutMovie(movieOf([], [aac(14)]), 6);
   const starts = [...(cut?.plan.starts ?? [])];

@@ -37,7 +37,20 @@ const shownFrom = (track: Track, sample: number): number => {
   return earliest;
 };
 
-const startOf = (track: Track): number => shownFrom(track, 0);
+/** Less than this before zero is what encoders put there (priming of AAC, pre-roll of Opus) and is sent. */
+const CUT_OFF_SECONDS = 1;
+
+/**
+ * The first sample that is served: the first one, or where an edit list cuts off more than a GOP, the last key frame
+ * before what is shown.
+ */
+const firstServed = (track: Track): number => {
+  if (presentedAt(track, 0) > -CUT_OFF_SECONDS) return 0;
+  const index = keyFrom(track, SAME_PLACE_SECONDS, 0) - 1;
+  return index <= 0 ? 0 : keyAt(track, index);
+};
+
+const startOf = (track: Track, first = 0): number => shownFrom(track, first);
 const endOf = ({ table, shift, timescale }: Track): number => (table.endDts + shift) / timescale;
 
 /** End of what is shown: reordered pictures end after the decode time does. */
@@ -65,11 +78,13 @@ interface Boundaries {
  * key frame. Never "the last cut plus a duration", which drifts where that is no multiple of the GOP.
  */
 const onGrid = (track: Track, segmentSeconds: number, isAllowed: (seconds: number) => boolean): Boundaries => {
-  const firsts = [0];
-  const starts = [startOf(track)];
-  const zero = presentedAt(track, keyAt(track, 0));
+  const first = firstServed(track);
+  const firsts = [first];
+  const starts = [startOf(track, first)];
+  const firstKey = keyFrom(track, presentedAt(track, first), 0);
+  const zero = presentedAt(track, keyAt(track, firstKey));
   const keyCount = keyCountOf(track);
-  for (let grid = 1, from = 1; from < keyCount; ) {
+  for (let grid = 1, from = firstKey + 1; from < keyCount; ) {
     const index = keyFrom(track, zero + grid * segmentSeconds - SAME_PLACE_SECONDS, from);
     if (index >= keyCount) break;
     const sample = keyAt(track, index);
@@ -83,14 +98,20 @@ const onGrid = (track: Track, segmentSeconds: number, isAllowed: (seconds: numbe
   return { firsts, starts };
 };
 
-/** Frames of a track that follows: one belongs to the segment in which it starts; none is lost before or after all. */
-const followed = (track: Track, plan: SegmentPlan): TrackCuts => {
+/**
+ * Frames of a track that follows: one belongs to the segment in which it starts; none is lost after all, nor before, unless
+ * the leader is cut off there too.
+ */
+const followed = (
+  track: Track,
+  plan: SegmentPlan,
+  { firsts: [led = 0], starts: [from = 0] }: Boundaries,
+): TrackCuts => {
   const { table, timescale, shift } = track;
+  const firstFrom = (seconds: number): number => table.sampleAt(Math.ceil(seconds * timescale - shift - SAME_TICK));
   const firsts = new Uint32Array(plan.count + 1);
-  for (let segment = 1; segment < plan.count; segment += 1) {
-    const ticks = Math.ceil((plan.starts[segment] ?? 0) * timescale - shift - SAME_TICK);
-    firsts[segment] = table.sampleAt(ticks);
-  }
+  if (led > 0) firsts[0] = firstFrom(from);
+  for (let segment = 1; segment < plan.count; segment += 1) firsts[segment] = firstFrom(plan.starts[segment] ?? 0);
   firsts[plan.count] = table.sampleCount;
   return { track, firsts };
 };
@@ -100,7 +121,7 @@ const planOf = (movie: Movie, { starts }: Boundaries): SegmentPlan => {
   const tracks = servedTracks(movie);
   const times = Float64Array.from([...starts, Math.max(...tracks.map(shownUntil))]);
   // What precedes zero (priming of AAC, what an edit list cuts off) is sent and not shown.
-  times[0] = Math.max(0, Math.min(...tracks.map(startOf)));
+  times[0] = Math.max(0, Math.min(...tracks.map((track) => startOf(track))));
   return { count: starts.length, starts: times };
 };
 
@@ -111,7 +132,7 @@ const cutAt = (movie: Movie, leader: Track, boundaries: Boundaries): CutMovie =>
     track: leader,
     firsts: Uint32Array.from([...boundaries.firsts, leader.table.sampleCount]),
   };
-  const cutsOf = (track: Track): TrackCuts => (track === leader ? led : followed(track, plan));
+  const cutsOf = (track: Track): TrackCuts => (track === leader ? led : followed(track, plan, boundaries));
   return { movie, plan, video: video ? cutsOf(video) : null, audio: movie.audio.map(cutsOf) };
 };
 
@@ -166,16 +187,16 @@ export const cutTogether = (given: readonly Movie[], segmentSeconds: number): re
   return movies.map((movie) => {
     const [video] = movie.video;
     const places = common.firsts.map((sample) => presentedAt(first, sample));
-    if (!video) return followAll(movie, common.starts);
+    if (!video) return followAll(movie, common);
     const firsts = places.map((seconds, index) =>
-      index === 0 ? 0 : keyAt(video, keyFrom(video, seconds - SAME_PLACE_SECONDS, 0)),
+      index === 0 ? firstServed(video) : keyAt(video, keyFrom(video, seconds - SAME_PLACE_SECONDS, 0)),
     );
     const starts = firsts.map((sample) => shownFrom(video, sample));
     return cutAt(movie, video, { firsts, starts });
   });
 };
 
-const followAll = (movie: Movie, starts: readonly number[]): CutMovie => {
-  const plan = planOf(movie, { firsts: [], starts });
-  return { movie, plan, video: null, audio: movie.audio.map((track) => followed(track, plan)) };
+const followAll = (movie: Movie, boundaries: Boundaries): CutMovie => {
+  const plan = planOf(movie, boundaries);
+  return { movie, plan, video: null, audio: movie.audio.map((track) => followed(track, plan, boundaries)) };
 };
