@@ -93,7 +93,7 @@ const ticksOf = ({ track, firsts }: TrackCuts, plan: SegmentPlan): Float64Array 
 const videoOf = (cuts: TrackCuts, track: VideoTrack, plan: SegmentPlan): RenditionTrack => {
   const segmentTicks = ticksOf(cuts, plan);
   // What precedes the video (an audio track that starts earlier) is no part of it.
-  segmentTicks[0] = Math.round(presentedAt(track, 0) * track.timescale) + TIME_OFFSET_SECONDS * track.timescale;
+  segmentTicks[0] = Math.round(presentedAt(track, cuts.firsts[0] ?? 0) * track.timescale) + TIME_OFFSET_SECONDS * track.timescale;
   const { codec } = track;
   const isTurned = track.rotation === 90 || track.rotation === 270;
   const [wide, high] = codec.sampleAspectRatio;
