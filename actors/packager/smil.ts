@@ -6,6 +6,7 @@ import { SaxesParser, type SaxesTagPlain } from "saxes";
 import { fail } from "../../contracts/errors.ts";
 import { sourcePathProblem } from "../../domain/csmil/path.ts";
 
+/** A file that a SMIL file names. */
 export interface SmilMedia {
   readonly kind: "video" | "audio";
   /** Path in the source. */
@@ -15,10 +16,12 @@ export interface SmilMedia {
   /** BCP 47 (`system-language`); null: not told. */
   readonly language: string | null;
 }
+/** A subtitle that a SMIL file names. */
 export interface SmilText {
   readonly path: string;
   readonly language: string | null;
 }
+/** A SMIL file, read. */
 export interface Smil {
   /** In the file's order, none twice, at least one. */
   readonly media: readonly SmilMedia[];

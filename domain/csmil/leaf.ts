@@ -5,8 +5,10 @@ export interface TrackChoice {
   readonly video: boolean;
   readonly audio: number | null;
 }
+/** MPEG-TS, or fragmented MP4 as CMAF has it (ISO/IEC 23000-19). */
 export type Container = "ts" | "fmp4";
 
+/** What a name below a file or a set stands for. */
 export type Leaf =
   | { readonly kind: "master"; readonly container: Container }
   | { readonly kind: "mpd" }
@@ -30,8 +32,11 @@ export type Leaf =
   | { readonly kind: "key"; readonly rendition: number }
   | { readonly kind: "clearkey" };
 
+/** Video with the first audio track. */
 export const AV: TrackChoice = { video: true, audio: 0 };
+/** Video without sound. */
 export const VIDEO_ONLY: TrackChoice = { video: true, audio: null };
+/** The first audio track. */
 export const AUDIO_ONLY: TrackChoice = { video: false, audio: 0 };
 
 /** `av`, `v`, `a`, and `a2` for the second audio track. */

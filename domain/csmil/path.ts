@@ -14,8 +14,11 @@ const FORBIDDEN_ESCAPE = /%(?:2f|5c)/i;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
 const CONTROL = /[\u0000-\u001f\u007f]/;
 
+/** A refusal of a path that no name may have. */
 export const refused = (reason: string): PathRefusal => ({ refusal: "PATH_REFUSED", reason });
+/** A refusal of a path at which there is nothing. */
 export const notFound = (reason: string): PathRefusal => ({ refusal: "NOT_FOUND", reason });
+/** Tells a refusal from what was read. */
 export const isRefusal = (value: unknown): value is PathRefusal =>
   typeof value === "object" && value !== null && "refusal" in value;
 

@@ -2,6 +2,7 @@
 import type { TimeSpan } from "../vod/selection.ts";
 import { partsProblem } from "./path.ts";
 
+/** Why a query is not answered; the code is one of the error catalogue. */
 export interface QueryRefusal {
   readonly refusal: "QUERY_REFUSED";
   readonly reason: string;
@@ -21,6 +22,7 @@ export interface SubtitlePattern {
   /** Without its dot; null: the default ones. */
   readonly extension: string | null;
 }
+/** The `subtitle_…` parameters (C-68); null: not given. */
 export interface SubtitleQuery {
   readonly pattern: SubtitlePattern | null;
   readonly identifier: string | null;
@@ -28,6 +30,7 @@ export interface SubtitleQuery {
   readonly location: string | null;
 }
 
+/** All that a query may ask for, with what holds where it does not. */
 export interface MasterQuery {
   readonly rates: RateFilter | null;
   /** `__b__`, kbit/s. */

@@ -14,6 +14,7 @@ import {
   sourcePathProblem,
 } from "./path.ts";
 
+/** How paths are read: what is configured. */
 export interface PathOptions {
   /** Begins and ends with a slash: `/i/`. */
   readonly prefix: string;
@@ -36,6 +37,7 @@ export interface MediaSet {
   readonly identifier: string;
 }
 
+/** A path that was read. */
 export interface PackagerRequest {
   readonly set: MediaSet;
   readonly leaf: Leaf;

@@ -21,6 +21,7 @@ export interface ContentProtection {
   readonly licenseUrl?: string;
 }
 
+/** What an MPD is made by, besides its variants. */
 export interface VodMpdOptions {
   /** Segments that `start` and `end` leave: the Period has these, from its own zero. */
   readonly range: SegmentRange;

@@ -15,6 +15,7 @@ export interface SubtitleTrack {
   readonly forced: boolean;
 }
 
+/** One EXT-X-MEDIA of audio. */
 export interface AudioEntry {
   readonly track: RenditionTrack;
   /** Whose track it is, and which of its audio tracks. */
@@ -23,6 +24,7 @@ export interface AudioEntry {
   /** Within the variant's own stream: it has no URI. */
   readonly muxed: boolean;
 }
+/** Audio of which a player takes one (RFC 8216 §4.3.4.1.1). */
 export interface AudioGroup {
   readonly id: string;
   readonly entries: readonly AudioEntry[];

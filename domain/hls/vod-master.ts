@@ -16,6 +16,7 @@ import {
 } from "./vod-groups.ts";
 import type { PlaylistKey } from "./vod-media.ts";
 
+/** What a multivariant playlist is made by, besides its variants. */
 export interface MasterOptions {
   readonly container: Container;
   /** `set-akamai-hls-revision`; nothing to the CMAF playlist, which has all attributes. */

@@ -28,6 +28,7 @@ interface ListOptions {
   readonly targetDuration?: number;
 }
 
+/** What a media playlist is made by. */
 export interface MediaListOptions extends ListOptions {
   readonly container: Container;
   readonly tracks: TrackChoice;
@@ -172,6 +173,7 @@ const keyFrameRange = ({ keyFrames }: RenditionTrack, plan: SegmentPlan, range: 
   return { first, end: end === -1 ? keyFrames.length : end };
 };
 
+/** What an I-frame playlist is made by. */
 export interface IFrameListOptions extends ListOptions {
   readonly container: Container;
   readonly rendition: number;
@@ -210,6 +212,7 @@ export const vodIFramePlaylist = (rendition: Rendition, options: IFrameListOptio
   );
 };
 
+/** What a subtitle's playlist is made by. */
 export interface SubtitleListOptions extends ListOptions {
   readonly id: number;
   readonly language: string;

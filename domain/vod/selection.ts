@@ -14,6 +14,7 @@ export interface TimeSpan {
   readonly endSeconds: number | null;
 }
 
+/** All segments. */
 export const wholeRange = (plan: SegmentPlan): SegmentRange => ({ first: 0, end: plan.count });
 
 /** The segments that have something of the span; null when there are none, because it begins behind the end. */

@@ -1,5 +1,6 @@
 /** Timed text as cues (WebVTT, W3C), whatever it was read from. Readers take what they can and are bounded. */
 
+/** A text and when it is shown (WebVTT §3.1). */
 export interface Cue {
   /** Seconds of the presentation, after edit lists, without the offset of what is sent. */
   readonly startSeconds: number;
@@ -12,6 +13,7 @@ export interface Cue {
   readonly id: string;
 }
 
+/** A subtitle, read. */
 export interface TimedText {
   /** STYLE and REGION blocks, which are part of each segment. */
   readonly blocks: readonly string[];

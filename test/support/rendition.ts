@@ -1,6 +1,7 @@
 /** Renditions for tests of manifests, told by what matters in the test. */
 import type { Rendition, RenditionTrack } from "../../domain/vod/rendition.ts";
 
+/** What matters of a track; the rest is usual. */
 export interface TrackSetup {
   readonly codecs?: string;
   readonly timescale?: number;
@@ -15,6 +16,7 @@ export interface TrackSetup {
   readonly channelCount?: number;
   readonly keyFrames?: readonly number[];
 }
+/** What matters of a file; the rest is usual. */
 export interface RenditionSetup {
   readonly uri?: string;
   /** Seconds at which segments begin, and the end of the last one. */
