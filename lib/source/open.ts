@@ -17,5 +17,9 @@ export const openSource = async (settings: SourceSettings, tools: SourceTools): 
       const { S3Source } = await import("./s3.ts");
       return new S3Source(settings, tools);
     }
+    case "ftp": {
+      const { openFtp } = await import("./ftp.ts");
+      return openFtp(settings, tools);
+    }
   }
 };

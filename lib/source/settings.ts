@@ -56,4 +56,19 @@ export interface S3Settings {
   readonly restore?: S3Restore | null;
 }
 
-export type SourceSettings = FilesystemSettings | HttpSettings | S3Settings;
+/** A folder of an FTP server. */
+export interface FtpSettings {
+  readonly kind: "ftp";
+  readonly host: string;
+  readonly port: number;
+  readonly user: string;
+  readonly password: string;
+  /** Of the folder; empty for the one that a login leads to. */
+  readonly path: string;
+  /** TLS: by AUTH TLS (RFC 4217), or from the start. */
+  readonly secure: "off" | "explicit" | "implicit";
+  /** PEM of authorities to trust instead of the usual ones. */
+  readonly caFile?: string | null;
+}
+
+export type SourceSettings = FilesystemSettings | HttpSettings | S3Settings | FtpSettings;

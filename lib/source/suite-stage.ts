@@ -89,7 +89,12 @@ export const statements = (title: string, subject: Subject): { readonly it: It; 
         t.after(() => source.close());
         return source;
       };
-      await run({ t, subject, place, logged, open, source: await open({}) });
+      try {
+        await run({ t, subject, place, logged, open, source: await open({}) });
+      } catch (error) {
+        for (const line of logged.slice(-5)) t.diagnostic(line.trim());
+        throw error;
+      }
     });
   };
   const finish = (): void => {
