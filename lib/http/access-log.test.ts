@@ -30,10 +30,10 @@ test("a request is a line as Apache and nginx write it, without its query", asyn
     t,
     `GET /a.mp4?token=secret HTTP/1.1\r\n${HOST}User-Agent: VLC/3.0\r\nReferer: http://b.example/\r\n\r\n`,
   );
-  assert.match(
-    line,
-    /^127\.0\.0\.1 - - \[\d\d\/[A-Z][a-z]{2}\/\d{4}:\d\d:\d\d:\d\d \+0000\] "GET \/a\.mp4 HTTP\/1\.1" 200 5 "http:\/\/b\.example\/" "VLC\/3\.0"\n$/,
-  );
+  const [place, time, ...rest] = line.split(/ \[|\] /);
+  assert.equal(place, "127.0.0.1 - -");
+  assert.match(time ?? "", /^\d\d\/[A-Z][a-z]{2}\/\d{4}:\d\d:\d\d:\d\d \+0000$/);
+  assert.deepEqual(rest, ['"GET /a.mp4 HTTP/1.1" 200 5 "http://b.example/" "VLC/3.0"\n']);
 });
 
 test("nothing that a client sends ends a line or its quotes", async (t) => {
@@ -60,7 +60,7 @@ test("what is shown of a target is chosen by who opens the log", async (t) => {
   assert.equal(JSON.parse(line).target, "/a?token=…&b=1");
 });
 
-test("when lines can't be written as fast as they come, some are dropped and counted, and what is held is bounded", async (t) => {
+test("lines that can't be written as fast as they come are dropped and counted", async (t) => {
   const path = join(await folder(t), "access.log");
   const accessLog = await openAccessLog({ path, format: "combined", log: keptLog().log, heldBytesMax: 1_000 });
   const { port } = await rawListener(t, (request) => request.send(200, "", Buffer.from("hello")), { accessLog });

@@ -1,5 +1,5 @@
 /**
- * A line per request, as web servers write them. Lines are gathered and written at most once a second, so that they cost
+ * A line per request, as web servers write them. Lines are gathered and written about once a second, so that they cost
  * next to nothing; when the disk does not follow, lines are dropped and counted, never requests slowed.
  */
 import { type FileHandle, open } from "node:fs/promises";

@@ -1,11 +1,15 @@
 /** Header fields that let players on other hosts read media, and the answer to their preflights (Fetch §3.2). */
 import type { HeaderLines, RawExchange } from "./exchange.ts";
 
-const EXPOSED =
-  "Accept-Ranges, Age, Cache-Status, Content-Length, Content-Range, Date, ETag, Last-Modified, Retry-After, X-Request-Id";
+const EXPOSED = [
+  ...["Accept-Ranges", "Age", "Cache-Status", "Content-Length", "Content-Range", "Date", "ETag", "Last-Modified"],
+  ...["Retry-After", "X-Request-Id"],
+].join(", ");
 /** What players send: ranges, conditions, tokens, and CMCD in header fields (CTA-5004 §3.1). */
-const TAKEN =
-  "Accept, Authorization, Cache-Control, CMCD-Object, CMCD-Request, CMCD-Session, CMCD-Status, Content-Type, If-Match, If-Modified-Since, If-None-Match, If-Range, Origin, Range, X-Request-Id";
+const TAKEN = [
+  ...["Accept", "Authorization", "Cache-Control", "CMCD-Object", "CMCD-Request", "CMCD-Session", "CMCD-Status"],
+  ...["Content-Type", "If-Match", "If-Modified-Since", "If-None-Match", "If-Range", "Origin", "Range", "X-Request-Id"],
+].join(", ");
 const PREFLIGHT_SECONDS = 86_400;
 
 /** On every answer with media, refusals too: a player that can't read a 404 can't tell it from a dead network. */

@@ -10,7 +10,7 @@ export interface RawRequest {
   readonly path: string;
   /** After the first `?`, without it; empty when there is none. */
   readonly query: string;
-  /** The authority asked for: that of an absolute form, else the Host field (RFC 9112 §3.2.2); empty on 1.0 without one. */
+  /** The authority asked for: of an absolute form, else the Host field (RFC 9112 §3.2.2); empty on 1.0 without one. */
   readonly host: string;
   readonly remoteAddress: string;
   /** `encrypted` when the connection is TLS. */
@@ -22,15 +22,15 @@ export interface RawRequest {
   /** Aborts when the client has gone or the listener cuts it; made on first use. */
   readonly signal: AbortSignal;
   /**
-   * The request's body, empty when there is none. Once per request, before the answer. Rejects with BODY_TOO_LARGE above
-   * `limitBytes`, BODY_LATE when it comes too slowly, REQUEST_MALFORMED when its chunks or its length are wrong.
+   * The request's body, empty when there is none. Once per request, before the answer. Rejects with BODY_TOO_LARGE
+   * above `limitBytes`, BODY_LATE when it comes too slowly, REQUEST_MALFORMED when its chunks or length are wrong.
    */
   readBody(limitBytes: number): Promise<Buffer>;
 }
 
 /** A body that is written in pieces. Nothing is kept but what the socket has not taken yet. */
 export interface BodyWriter {
-  /** Resolves when the socket wants more; rejects when the client has gone. The bytes may be reused once it resolves. */
+  /** Resolves when the kernel has them, so that they may be reused; rejects when the client has gone (CLIENT_GONE). */
   write(bytes: Uint8Array): Promise<void>;
   /** The body is whole. Throws when fewer bytes than announced were written. */
   end(): Promise<void>;
@@ -45,22 +45,23 @@ export interface BodyPart {
   readonly writer: BodyWriter;
 }
 
-/** Header lines as text, each ended by CRLF: `Content-Type: video/mp2t\r\nCache-Control: …\r\n`. Made once, sent often. */
+/** Lines of ASCII, each ended by CRLF: `Content-Type: video/mp2t\r\nCache-Control: …\r\n`. Made once, sent often. */
 export type HeaderLines = string;
 
 export interface RawExchange extends RawRequest {
   /**
    * The whole answer to GET and HEAD: adds Content-Length, answers one Range (206, 416), If-None-Match and
    * If-Modified-Since (304) and If-Range from the ETag and Last-Modified among `headers` when the status is 200.
-   * `release` is called exactly once, when the socket holds no reference to `body` any more (also when the client left).
+   * `release` is called exactly once, when nothing refers to `body` any more (also when the client left); for small
+   * ones that is before `send` returns.
    */
   send(status: number, headers: HeaderLines, body: Uint8Array, release?: () => void): void;
   /** Begins an answer that is written in pieces; null: the length is not known (chunked). HEAD gets the head alone: the
    * writer then takes and forgets what is written. */
   begin(status: number, headers: HeaderLines, lengthBytes: number | null): BodyWriter;
   /**
-   * As `send` for a body that is not at hand as a whole: answers 304, 412 and 416 itself (then it gives undefined), else
-   * begins a 200 or 206 whose bytes from `start` to `end` (exclusive) are to be written.
+   * As `send` for a body that is not at hand as a whole: answers 304, 412 and 416 itself (then it gives undefined),
+   * else begins a 200 or 206 whose bytes from `start` to `end` (exclusive) are to be written.
    */
   beginPart(headers: HeaderLines, sizeBytes: number): BodyPart | undefined;
   /** Bytes that are head and body already (a prepared answer), made by `prepare` of `raw-prepared.ts`. */

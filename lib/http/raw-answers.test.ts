@@ -1,4 +1,4 @@
-/** What the raw listener sends: whole answers, parts, pieces, prepared ones; judged by bytes and by node's own client. */
+/** What the raw listener sends: whole answers, parts, pieces, prepared ones; judged by bytes and by node's client. */
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { Agent, request as httpRequest, type IncomingHttpHeaders } from "node:http";
@@ -11,7 +11,14 @@ import { prepare } from "./raw-prepared.ts";
 const HOST = "Host: a.example\r\n";
 const get = (path: string, fields = ""): string => `GET ${path} HTTP/1.1\r\n${HOST}${fields}\r\n`;
 const MODIFIED = "Tue, 15 Nov 1994 12:45:26 GMT";
-const LINES = `Content-Type: video/mp2t\r\nETag: "a"\r\nLast-Modified: ${MODIFIED}\r\nCache-Control: max-age=60\r\nX-Own: 1\r\n`;
+const LINES = [
+  "Content-Type: video/mp2t",
+  'ETag: "a"',
+  `Last-Modified: ${MODIFIED}`,
+  "Cache-Control: max-age=60",
+  "X-Own: 1",
+  "",
+].join("\r\n");
 const TEN = Buffer.from("0123456789");
 const BIG = Buffer.alloc(8 * 1024 * 1024, "big");
 
@@ -115,8 +122,8 @@ for (const [way, handle] of ways) {
 
 test("an answer is the lines that were given, its length, its date, and what becomes of the connection", async (t) => {
   const { port } = await rawListener(t, (request) => request.send(404, "Content-Type: text/plain\r\nX-A: b\r\n", TEN));
-  const expected =
-    "HTTP/1.1 404 Not Found\r\nContent-Type: text/plain\r\nX-A: b\r\nContent-Length: 10\r\nDate: <date>\r\n\r\n0123456789";
+  const lines = ["HTTP/1.1 404 Not Found", "Content-Type: text/plain", "X-A: b", "Content-Length: 10", "Date: <date>"];
+  const expected = `${lines.join("\r\n")}\r\n\r\n0123456789`;
   assert.equal(masked(await exchange(port, get("/") + get("/"))), expected + expected);
   const last = masked(await exchange(port, get("/", "Connection: close\r\n") + get("/")));
   assert.equal(last, expected.replace("<date>\r\n", "<date>\r\nConnection: close\r\n"));

@@ -1,6 +1,6 @@
 /**
  * Deadlines of many connections on one timer: a wheel of slots. Moving a deadline further away, which each request does
- * several times, is a number that is written; it is looked at when the slot comes round in which the deadline first was.
+ * several times, is a number that is written; it is looked at when the slot of the first deadline comes round.
  */
 
 /** Something that has one deadline at a time. The two numbers are the wheel's. */

@@ -1,4 +1,4 @@
-/** Seeded noise against the raw listener: whatever comes, there is an answer or an end, and the next client is served. */
+/** Seeded noise against the raw listener: whatever comes, there is an answer or an end, and others are served. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
@@ -15,7 +15,7 @@ const CONNECTION_CASES = HEAD_CASES / 20;
 const VALID = [
   'GET /a/b.m3u8?x=1 HTTP/1.1\r\nHost: a.example\r\nRange: bytes=0-1\r\nIf-None-Match: "a"\r\n\r\n',
   "POST /p HTTP/1.1\r\nHost: a.example\r\nContent-Length: 5\r\n\r\nhello",
-  "POST /p HTTP/1.1\r\nHost: a.example\r\nTransfer-Encoding: chunked\r\n\r\n3;x=y\r\nabc\r\n2\r\nde\r\n0\r\nT: 1\r\n\r\n",
+  "POST /p HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3;x=y\r\nabc\r\n2\r\nde\r\n0\r\nT: 1\r\n\r\n",
   "GET http://b.example/x HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n",
   "HEAD / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
   "OPTIONS * HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\nabc",
@@ -45,6 +45,12 @@ const PARTS = [
   "*",
   ";",
 ];
+
+const NAME = "[!#$%&'*+\\-.^_`|~\\w]+";
+/** A head as RFC 9112 has it. */
+const STRICT = new RegExp(
+  `^(?:\r\n)?${NAME} [\x21-\x7e]+ HTTP/1\\.[01]\r\n(?:${NAME}:[\t\x20-\x7e\x80-\xff]*\r\n)*\r\n$`,
+);
 
 const noise = (random: Random, length: number): string =>
   Array.from({ length }, () => String.fromCharCode(random.int(256))).join("");
@@ -95,11 +101,7 @@ test("a head means the same whether it comes at once or in pieces, whatever is w
     );
     // What was taken is what a strict reading of RFC 9112 takes.
     const head = text.slice(0, end);
-    assert.match(
-      head,
-      /^(?:\r\n)?[!#$%&'*+\-.^_`|~\w]+ [\x21-\x7e]+ HTTP\/1\.[01]\r\n(?:[!#$%&'*+\-.^_`|~\w]+:[\t\x20-\x7e\x80-\xff]*\r\n)*\r\n$/,
-      what,
-    );
+    assert.match(head, STRICT, what);
     assert.ok(target.startsWith("/") || target === "*", what);
     const names = head
       .toLowerCase()

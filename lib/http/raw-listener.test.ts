@@ -164,7 +164,7 @@ test("a connection that is closed still reads for 2 s, then is gone whatever the
   assert.equal(listener.connectionCount, 0);
 });
 
-test("beyond their limits connections are told that there is no room, and a place that is freed is given", async (t) => {
+test("beyond their limits connections are told so, and a place that is freed is given", async (t) => {
   for (const limits of [{ connections: 2 }, { connectionsPerAddress: 2 }]) {
     const { client, listener } = await timed(t, OK, limits);
     const [first, second] = [await client(get("/")), await client(get("/"))];
@@ -180,7 +180,7 @@ test("beyond their limits connections are told that there is no room, and a plac
   }
 });
 
-test("an error of the catalogue is its problem, any other a 500 that says nothing; both keep the connection", async (t) => {
+test("an error of the catalogue is its problem, any other a 500 that says nothing", async (t) => {
   const log = keptLog();
   const { port } = await rawListener(
     t,

@@ -7,6 +7,7 @@ import { bodiesOf, exchange, masked, RawClient, rawListener, statusesOf } from "
 import { RAW_LIMITS } from "./raw-limits.ts";
 
 const HOST = "Host: a.example\r\n";
+const CHUNKS = "3;x=y\r\nabc\r\n2\r\nde\r\n0\r\nT: 1\r\n\r\n";
 const get = (path: string, fields = ""): string => `GET ${path} HTTP/1.1\r\n${HOST}${fields}\r\n`;
 
 /** Answers with what it understood. */
@@ -93,7 +94,7 @@ test("requests are answered the same wherever the bytes are cut", async (t) => {
     get("/a?b=c"),
     `${get("/1")}${get("/2")}`,
     `POST /p HTTP/1.1\r\n${HOST}Content-Length: 5\r\n\r\nhello${get("/next")}`,
-    `POST /p HTTP/1.1\r\n${HOST}Transfer-Encoding: chunked\r\n\r\n3;x=y\r\nabc\r\n2\r\nde\r\n0\r\nT: 1\r\n\r\n${get("/next")}`,
+    `POST /p HTTP/1.1\r\n${HOST}Transfer-Encoding: chunked\r\n\r\n${CHUNKS}${get("/next")}`,
     `GET http://b.example/x HTTP/1.1\r\n${HOST}Content-Length: 2\r\n\r\nhi`,
   ];
   for (const text of texts) {
