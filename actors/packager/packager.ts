@@ -15,6 +15,7 @@ import { Sets } from "./sets.ts";
 import { SmilFiles } from "./smil-files.ts";
 import { Subtitles } from "./subtitles.ts";
 import { TokenGate } from "./tokens.ts";
+import { warmUp } from "./warm-up.ts";
 import { Workshop } from "./workshop.ts";
 
 export interface PackagerDeps {
@@ -72,6 +73,7 @@ export const openPackager = async (deps: PackagerDeps): Promise<OpenedPackager> 
     workshop,
     segmentCache: caches.segments,
   });
+  await warmUp({ config, workshop, clock, log });
   showFigures({ library, workshop });
   return {
     handle: server.handle,
