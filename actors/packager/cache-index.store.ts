@@ -37,8 +37,8 @@ export interface CacheTable {
   touch(filename: string): void;
   remove(filename: string): void;
   removeAll(filenames: readonly string[]): void;
-  /** Says that files are to be removed, as the SQL above does. */
-  invalidate(filenames: readonly string[]): void;
+  /** Says that files are to be removed, as the SQL above does; false: it can't be written now. */
+  invalidate(filenames: readonly string[]): boolean;
   /** Rows last used before an instant, the oldest first. */
   olderThan(ms: number): CacheRow[];
   rows(): CacheRow[];
@@ -173,9 +173,11 @@ export class CacheIndex {
       },
       invalidate: (filenames) => {
         this.#write(table);
-        this.#transaction(({ tables }) => {
+        const done = this.#transaction(({ tables }) => {
           for (const filename of filenames) tables[table].invalidate.run(filename);
+          return true;
         });
+        return done === true;
       },
       olderThan: (ms) => this.#select(table, Math.floor(ms / 1000)),
       rows: () => this.#select(table, Number.MAX_SAFE_INTEGER),

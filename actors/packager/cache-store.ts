@@ -46,6 +46,8 @@ export interface CacheUsage extends Removed {
 export class CacheStore {
   readonly options: CacheStoreOptions;
   readonly limitBytes: number;
+  /** What left when the folder was opened: it had been invalidated, was too old or too much. */
+  expiredAtOpen: Removed = { entryCount: 0, bytes: 0 };
   /** The least recently used first. */
   readonly #entries = new Map<string, CacheEntry>();
   readonly #temporaries = new Set<string>();
@@ -61,7 +63,7 @@ export class CacheStore {
   static async open(options: CacheStoreOptions): Promise<CacheStore> {
     const store = new CacheStore(options);
     await store.#compareWithFolder();
-    store.#expire();
+    store.expiredAtOpen = removedOf(store.#expire());
     const { name, log, dir } = options;
     log.info({ cache: name, dir, ...store.usage() }, "cache opened");
     return store;

@@ -131,6 +131,13 @@ const plainPath = (path: string): string => posix.normalize(decodedOnce(path));
 
 const plainAddress = (address: string): string => address.toLowerCase().replace(/^::ffff:(?=\d)/, "");
 
+/** Index of the first rule that fits a decoded URL path, with or without the prefix; −1: none does. */
+export const ruleOf = (rules: readonly Pick<TokenRule, "paths">[], path: string, prefix: string): number => {
+  const below = path.startsWith(prefix) ? `/${path.slice(prefix.length)}` : path;
+  const whole = prefix + below.slice(1);
+  return rules.findIndex(({ paths }) => paths.some((one) => globMatches(one, below) || globMatches(one, whole)));
+};
+
 interface Keys {
   readonly signs: KeyObject;
   readonly verify: readonly KeyObject[];
@@ -192,14 +199,8 @@ export class TokenGate {
   /** The rules that bind a request, each once: of its path, and of each file that it stands for. */
   #rulesOf({ path, files = [] }: TokenRequest): readonly number[] {
     const { rules, prefix } = this.#options;
-    const plain = plainPath(path);
-    const below = plain.startsWith(prefix) ? `/${plain.slice(prefix.length)}` : plain;
-    const paths = [below, ...files.map((file) => `/${file}`)];
-    const found = paths.map((one) =>
-      rules.findIndex((rule) =>
-        rule.paths.some((pattern) => globMatches(pattern, one) || globMatches(pattern, prefix + one.slice(1))),
-      ),
-    );
+    const paths = [plainPath(path), ...files.map((file) => prefix + file)];
+    const found = paths.map((one) => ruleOf(rules, one, prefix));
     return [...new Set(found)].filter((index) => index >= 0);
   }
 
