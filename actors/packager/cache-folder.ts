@@ -92,10 +92,11 @@ export const lookThrough = async (dir: string, isKnown: (name: string) => boolea
     // It may have become known meanwhile.
     return file === null && !isKnown(name) && remove(name);
   };
-  /** True when it is gone: empty folders are removed, but not the root and ours. */
+  /** True when it is gone: folders that get empty are removed, but those that were are not ours to remove. */
   const walk = async (below: string, depth: number): Promise<boolean> => {
-    let isEmpty = true;
-    for (const child of await childrenOf(dir, below)) {
+    const children = await childrenOf(dir, below);
+    let isEmpty = children.length > 0;
+    for (const child of children) {
       const name = below === "" ? child.name : `${below}/${child.name}`;
       let isGone = false;
       if (child.isDirectory() && depth < DEPTH_MAX) isGone = await walk(name, depth + 1);

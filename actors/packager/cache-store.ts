@@ -264,7 +264,7 @@ export class CacheStore {
       else if (timestamp <= 0) leave(entry, "invalidated");
       else if (entry.holds === 0 && entry.usedMs < oldestMs) leave(entry, "age");
     }
-    while (this.#usedBytes - this.#leavingBytes > this.limitBytes) {
+    while (this.#usedBytes - this.#leavingBytes > this.limitBytes || this.#entries.size > ENTRIES_MAX) {
       const victim = this.#victim();
       if (!victim) break;
       leave(victim, "space");
@@ -329,8 +329,7 @@ export class CacheStore {
     const isOurs = (relative: string): boolean =>
       this.#entries.has(relative) || this.#temporaries.has(join(dir, relative));
     const { found, seen, ignoredCount } = await lookThrough(dir, isOurs);
-    if (ignoredCount > 0)
-      log.warn({ cache: name, dir, ignoredCount }, "the cache's folder has files that are not its own");
+    if (ignoredCount > 0) log.debug({ cache: name, dir, ignoredCount }, "files that are not the cache's own");
     for (const relative of known) {
       const entry = this.#entries.get(relative);
       if (entry && !seen.has(relative) && entry.holds === 0) this.drop(entry, "lost");

@@ -2,7 +2,7 @@
  * Blocks of input files on their way: neighbours are fetched together, once however many want them; they are given out as
  * soon as they are in memory, then written, then their checksums.
  */
-import { codeOf, fail } from "../../contracts/errors.ts";
+import { codeOf, Fault, fail } from "../../contracts/errors.ts";
 import { writeAll } from "../../lib/source/copy.ts";
 import type { SourceObject } from "../../lib/source/port.ts";
 import type { CacheEntry } from "./cache-entry.ts";
@@ -71,6 +71,7 @@ export class BlockFetcher {
   readonly #turns: Turns;
   readonly #disk: DiskSpace;
   readonly #runs = new Set<Promise<void>>();
+  readonly #fetching = new Set<AbortController>();
   readonly #spare: Uint8Array[] = [];
 
   constructor(options: KeeperOptions, disk: DiskSpace) {
@@ -117,7 +118,8 @@ export class BlockFetcher {
     run.buffer = null;
   }
 
-  async settled(): Promise<void> {
+  async stop(): Promise<void> {
+    for (const one of this.#fetching) one.abort(new Fault("SHUTTING_DOWN"));
     await Promise.all(this.#runs);
   }
 
@@ -127,17 +129,20 @@ export class BlockFetcher {
     const buffer = this.#spare.pop() ?? Buffer.allocUnsafeSlow(RUN_BLOCKS * BLOCK_BYTES);
     const bytes = buffer.subarray(0, blocks.lengthOf(run.first, run.count));
     const stop = new AbortController();
+    this.#fetching.add(stop);
     const late = (): never => fail("SOURCE_TIMEOUT", { path });
     const reading = this.#withInner(blocks, (inner) =>
       inner.readRange(run.first * BLOCK_BYTES, bytes, { signal: stop.signal }),
     );
     try {
-      await waitFor(reading, { waitMs: stallMs, late });
+      await waitFor(reading, { waitMs: stallMs, late, signal: stop.signal });
     } catch (error) {
       // The buffer is not used again: the source may still write to it.
       stop.abort(error);
       if (codeOf(error) === "SOURCE_CHANGED") this.#options.store.drop(blocks.entry, "replaced");
       throw error;
+    } finally {
+      this.#fetching.delete(stop);
     }
     run.buffer = buffer;
     return bytes;

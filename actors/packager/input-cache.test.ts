@@ -91,7 +91,7 @@ test("what a killed process left half-done is removed, and what was whole is tak
   index.inputs.add("never/was/there", 1_750_000_000_000);
   const cache = await open();
   assert.deepEqual([...filesBelow(dir).keys()].sort(), [x, "notes.txt"].sort());
-  assert.deepEqual(foldersBelow(dir), ["a", "x.mp4"]);
+  assert.deepEqual(foldersBelow(dir), ["a", "empty", "folder", "x.mp4"], "others' folders are left alone");
   assert.deepEqual(
     rowsOf(database, "inputfile").map((row) => row.filename),
     [x],

@@ -20,7 +20,7 @@ import { checkRange } from "../../lib/source/versions.ts";
 import type { CacheEntry } from "./cache-entry.ts";
 import type { CacheIndex } from "./cache-index.store.ts";
 import { CacheStore } from "./cache-store.ts";
-import { type Keeper, statOfEntry, type Wanted } from "./input-keeper.ts";
+import { type Keeper, statOfEntry, type Wanted, waitFor } from "./input-keeper.ts";
 import { RangeFiles } from "./input-ranges.ts";
 import { WholeFiles } from "./input-whole.ts";
 
@@ -54,7 +54,8 @@ export interface InputCacheOptions {
 
 interface Asked {
   readonly stat: Promise<SourceStat>;
-  readonly atMs: number;
+  /** When it was answered; null: not yet. */
+  atMs: number | null;
 }
 
 export class InputCache implements ContentSource {
@@ -66,6 +67,7 @@ export class InputCache implements ContentSource {
   readonly #clock: Clock;
   readonly #log: Log;
   readonly #freshMs: number;
+  readonly #stallMs: number;
   readonly #asked = new LRUCache<string, Asked>({ max: STATS_MAX });
 
   constructor(options: InputCacheOptions, store: CacheStore) {
@@ -81,6 +83,7 @@ export class InputCache implements ContentSource {
     this.#clock = clock;
     this.#log = log;
     this.#freshMs = options.freshMs ?? DEFAULT_FRESH_MS;
+    this.#stallMs = stallMs;
   }
 
   /** The present version; of a source that is away, the one that was used last. */
@@ -137,16 +140,26 @@ export class InputCache implements ContentSource {
   }
 
   /** Many who ask at once ask once; who leaves does not stop it for the others. */
-  async #presentStat(path: string, { signal }: ReadOptions): Promise<SourceStat> {
-    signal?.throwIfAborted();
+  #presentStat(path: string, { signal }: ReadOptions): Promise<SourceStat> {
     const known = this.#asked.get(path);
-    if (known && this.#clock.nowMs() - known.atMs < this.#freshMs) return known.stat;
-    const stat = this.#source.stat(path);
-    this.#asked.set(path, { stat, atMs: this.#clock.nowMs() });
-    stat.catch(() => {
-      if (this.#asked.peek(path)?.stat === stat) this.#asked.delete(path);
-    });
-    return stat;
+    const isFresh = known && (known.atMs === null || this.#clock.nowMs() - known.atMs < this.#freshMs);
+    const asked = isFresh ? known : this.#ask(path);
+    const late = (): never => fail("SOURCE_TIMEOUT", { path });
+    return waitFor(asked.stat, { waitMs: this.#stallMs, late, ...(signal ? { signal } : {}) });
+  }
+
+  #ask(path: string): Asked {
+    const asked: Asked = { stat: this.#source.stat(path), atMs: null };
+    this.#asked.set(path, asked);
+    asked.stat.then(
+      () => {
+        asked.atMs = this.#clock.nowMs();
+      },
+      () => {
+        if (this.#asked.peek(path) === asked) this.#asked.delete(path);
+      },
+    );
+    return asked;
   }
 
   #lastUsed(path: string): CacheEntry | undefined {

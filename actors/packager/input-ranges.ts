@@ -78,7 +78,7 @@ export class RangeFiles implements Keeper {
   forget(): void {}
 
   async stop(): Promise<void> {
-    await this.#fetcher.settled();
+    await this.#fetcher.stop();
     for (const loading of this.#blocks.values()) (await loading.catch(() => null))?.closeInner();
   }
 

@@ -133,6 +133,7 @@ export class WholeFiles implements Keeper {
   /** Copies the file, and gives up when nothing comes, or more than was to come. */
   async #copied({ path, stat }: Wanted, file: string, stop: AbortController): Promise<SourceStat> {
     const { source, stallMs } = this.#options;
+    stop.signal.throwIfAborted();
     let size = -1;
     let grewMs = performance.now();
     const watch = setInterval(
