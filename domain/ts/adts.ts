@@ -9,7 +9,7 @@ const ESCAPE_RATE = 15;
 /** Main, LC, SSR, LTP: the profile has two bits. */
 const PROFILE_TYPE_MAX = 4;
 const IN_BAND_CHANNELS = 0;
-/** Above, a channel configuration does not fit into ADTS: it is sent as a program_config_element. */
+/** The header has three bits for it. */
 const CHANNEL_CONFIGURATION_MAX = 7;
 const PROGRAM_CONFIG_ELEMENT = 5;
 /** Lower ends of the ranges that stand for a sampling_frequency_index where the rate is told outright (Table 4.82). */
@@ -61,42 +61,8 @@ const movedProgramConfig = (bits: Bits): number[] => {
   for (let element = 0; element < front + side + back; element += 1) copy(1 + 4);
   for (let element = 0; element < lfe + associated; element += 1) copy(4);
   for (let element = 0; element < coupling; element += 1) copy(1 + 4);
-  bits.read(bits.left % 8); // byte_alignment
   out.align();
-  for (let comment = copy(8); comment > 0; comment -= 1) copy(8);
-  return out.bytes;
-};
-
-interface Elements {
-  /** 0: one channel, 1: a pair. */
-  readonly front: readonly number[];
-  readonly side: readonly number[];
-  readonly back: readonly number[];
-}
-/** Configurations of Table 1.19 that ADTS has no number for, with one LFE each: 6.1 and 7.1. */
-const MADE_CONFIGS: Readonly<Record<number, Elements>> = {
-  11: { front: [0, 1], side: [], back: [1, 0] },
-  12: { front: [0, 1], side: [1], back: [1] },
-};
-
-const madeProgramConfig = ({ front, side, back }: Elements, profile: number, rate: number): number[] => {
-  const out = new BitWriter();
-  const numbers = [0, 0]; // an element's tag is its number among those of its kind
-  out.write(PROGRAM_CONFIG_ELEMENT, 3);
-  out.write(0, 4);
-  out.write(profile, 2);
-  out.write(rate, 4);
-  for (const elements of [front, side, back]) out.write(elements.length, 4);
-  out.write(1, 2); // LFE
-  out.write(0, 3 + 4 + 3); // associated data, coupling, mixdowns
-  for (const kind of [...front, ...side, ...back]) {
-    out.write(kind, 1);
-    out.write(numbers[kind]!, 4);
-    numbers[kind]! += 1;
-  }
-  out.write(0, 4);
-  out.align();
-  out.write(0, 8); // no comment
+  out.write(0, 8); // the comment stays out: this goes before each frame
   return out.bytes;
 };
 
@@ -109,7 +75,10 @@ export interface NoAdts {
   readonly reason: string;
 }
 
-/** Header of the core stream. Throws a MovieError when the configuration is cut off. That of HE-AAC says AAC LC at its core's rate, a decoder finds the extension by itself. */
+/**
+ * Header of the core stream: that of HE-AAC says AAC LC at its core's rate, a decoder finds the extension by itself. Throws
+ * a MovieError when the configuration is cut off.
+ */
 export const adtsOf = (audioSpecificConfig: Uint8Array): Adts | NoAdts => {
   const bits = new Bits(audioSpecificConfig, "the AudioSpecificConfig");
   let type = objectType(bits);
@@ -124,24 +93,11 @@ export const adtsOf = (audioSpecificConfig: Uint8Array): Adts | NoAdts => {
   if (bits.read(1) === 1) bits.read(14); // coreCoderDelay
   bits.read(1); // extensionFlag
   if (rate > RATE_INDEX_MAX) return { reason: `sampling frequency index ${rate}` };
+  if (channels > CHANNEL_CONFIGURATION_MAX) return { reason: `channel configuration ${channels}` };
   const profile = type - 1;
-  const inBand = programConfig(bits, { channels, profile, rate });
-  if (inBand === null) return { reason: `channel configuration ${channels}` };
-  const told = channels <= CHANNEL_CONFIGURATION_MAX ? channels : IN_BAND_CHANNELS;
-  const fixed = [0xff, 0xf1, (profile << 6) | (rate << 2) | (told >> 2), (told & 3) << 6, 0, 0x1f, 0xfc];
+  const fixed = [0xff, 0xf1, (profile << 6) | (rate << 2) | (channels >> 2), (channels & 3) << 6, 0, 0x1f, 0xfc];
+  const inBand = channels === IN_BAND_CHANNELS ? movedProgramConfig(bits) : [];
   return { header: Buffer.from([...fixed, ...inBand]) };
-};
-
-interface Core {
-  readonly channels: number;
-  readonly profile: number;
-  readonly rate: number;
-}
-const programConfig = (bits: Bits, { channels, profile, rate }: Core): number[] | null => {
-  if (channels === IN_BAND_CHANNELS) return movedProgramConfig(bits);
-  if (channels <= CHANNEL_CONFIGURATION_MAX) return [];
-  const elements = MADE_CONFIGS[channels];
-  return elements ? madeProgramConfig(elements, profile, rate) : null;
 };
 
 /** Writes the length into a header of `adtsOf` that was copied to `at`; `frameBytes` counts header and frame. */

@@ -1,4 +1,7 @@
 /** What ffmpeg says of a file: its packets as they are, and whether it decodes. */
+import { execFile } from "node:child_process";
+import { once } from "node:events";
+import { ffprobePath } from "../../test/media/ffprobe.ts";
 import { runFfmpeg } from "../../test/support/media-file.ts";
 
 /** A packet by stream copy; times in ticks of 90 kHz. */
@@ -55,4 +58,24 @@ export const decodedFrames = async (bytes: Buffer, { video, audio }: Judged): Pr
   const args = `-err_detect explode -threads 1 -i in ${maps.join(" ")} -fps_mode passthrough -f framemd5 -`;
   const frames = framesIn(await uncomplaining(args, bytes));
   return maps.map((_, index) => frames.filter(([stream]) => Number(stream) === index).length);
+};
+
+export interface ProbedStream {
+  readonly codec_name: string;
+  readonly codec_tag: string;
+  readonly id: string;
+  readonly channels?: number;
+  readonly tags?: { readonly language?: string };
+}
+/** The streams that ffprobe finds; rejects when it complains. */
+export const probedStreams = async (bytes: Buffer): Promise<ProbedStream[]> => {
+  const child = execFile(ffprobePath(), ["-v", "warning", "-show_streams", "-of", "json", "-"], { timeout: 60_000 });
+  let [out, complaint] = ["", ""];
+  child.stdout?.on("data", (text) => (out += text));
+  child.stderr?.on("data", (text) => (complaint += text));
+  child.stdin?.on("error", () => {}); // it stops reading when it knows enough
+  child.stdin?.end(bytes);
+  await once(child, "close");
+  if (complaint !== "") throw new Error(complaint);
+  return (JSON.parse(out) as { streams: ProbedStream[] }).streams;
 };

@@ -1,5 +1,5 @@
 /** Makes segments out of files on disk, for tests. */
-import { open } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import type { Movie, RangeReader, Samples, VideoTrack } from "../mp4/movie.ts";
 import { openMovie } from "../mp4/open-movie.ts";
 import { cutMovie } from "../vod/cut.ts";
@@ -15,23 +15,23 @@ export interface OpenFile {
   readonly cut: CutMovie;
 }
 
-/** The whole of a small file, in memory. */
-export const openFile = async (path: string, segmentSeconds = 2): Promise<OpenFile> => {
-  const handle = await open(path);
-  const bytes = await handle.readFile().finally(() => handle.close());
+export const openFileBytes = async (bytes: Buffer, segmentSeconds = 2): Promise<OpenFile> => {
   const reader = {
     sizeBytes: bytes.length,
     read: async (offset: number, lengthBytes: number) => Buffer.from(bytes.subarray(offset, offset + lengthBytes)),
   };
   const movie = await openMovie(reader);
   const cut = cutMovie(movie, segmentSeconds);
-  if (!cut) throw new Error(`${path} has no samples`);
+  if (!cut) throw new Error("no samples");
   return { reader, movie, cut };
 };
+/** The whole of a small file, in memory. */
+export const openFile = async (path: string, segmentSeconds?: number): Promise<OpenFile> =>
+  openFileBytes(await readFile(path), segmentSeconds);
 
 const MiB = 2 ** 20;
 export const newMemory = (kernel?: "simd" | "plain", slotBytes = 8 * MiB): TsMemory =>
-  new TsMemory({ sourceCount: 1, sourceBytes: 16 * MiB, slotCount: 1, slotBytes, ...(kernel && { kernel }) });
+  new TsMemory({ sourceCount: 2, sourceBytes: 16 * MiB, slotCount: 2, slotBytes, ...(kernel && { kernel }) });
 const shared = newMemory();
 
 export interface MakeOptions {
