@@ -52,9 +52,9 @@ const COMMANDS = {
     const { setup } = await import("./tools/setup/setup.ts");
     process.exitCode = await setup(args);
   },
-  purge: async (args) => {
-    const { purge } = await import("./tools/purge/purge.ts");
-    process.exitCode = await purge(args, process.env);
+  packager: async (args) => {
+    const { main } = await import("./tools/packager/packager.ts");
+    process.exitCode = await main(args, process.env);
   },
   help: async () => {
     const { helpText } = await import("./lib/config/help.ts");
@@ -76,14 +76,14 @@ const NAMES = {
   undefined: "start",
   doctor: "doctor",
   setup: "setup",
-  purge: "purge",
+  packager: "packager",
   "--help": "help",
   "-h": "help",
   help: "help",
   "--env": "with-file",
 };
 /** How many of them; the others take none. */
-const ARGUMENTS = { "with-file": 1, setup: Number.POSITIVE_INFINITY, purge: Number.POSITIVE_INFINITY };
+const ARGUMENTS = { "with-file": 1, setup: Number.POSITIVE_INFINITY, packager: Number.POSITIVE_INFINITY };
 
 // A reader that has seen enough (`| head`) is no reason to fail.
 process.stdout.on("error", (error) => {

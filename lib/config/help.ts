@@ -56,7 +56,7 @@ ${rows([
   ["npm start -- --env FILE", "the same, with what the environment does not say out of a file"],
   ["npm start -- --help", "this text"],
   ["npm start -- setup", "ask what a packager has to know, and write it to .env"],
-  ["npm start -- purge", "tell a running packager to forget stored files"],
+  ["npm start -- packager", "look at, clean and purge a packager's caches, and make tokens"],
   ["npm run doctor", "look at this machine and say what to do"],
 ])}
 

@@ -29,8 +29,16 @@ const hlsError = ({ type, details, fatal, response, url, frag, error, reason }) 
   fatal,
 });
 
+/** Where a packager of ours gives the licences of a set (Clear Key). */
+const licencesOf = (url) => new URL("clearkey", url).href;
+const CLEAR_KEY = "org.w3.clearkey";
+
 const openHls = (video, url, tell) => {
-  const hls = new Hls({ workerPath: new URL("hls.worker.js", import.meta.url).href, emeEnabled: true });
+  const hls = new Hls({
+    workerPath: new URL("hls.worker.js", import.meta.url).href,
+    emeEnabled: true,
+    drmSystems: { [CLEAR_KEY]: { licenseUrl: licencesOf(url) } },
+  });
   let recoveries = 0;
   hls.on(Hls.Events.ERROR, (_, data) => {
     const isMedia = data.type === Hls.ErrorTypes.MEDIA_ERROR;
@@ -118,6 +126,10 @@ const openDash = async (video, url, tell) => {
     player.on(events[name], () => tell("change"));
   }
   player.initialize(video, url, true);
+  // An MPD's relative address is meant below it (ISO/IEC 23009-1 §5.6); dash.js takes it to be below the page.
+  player.registerLicenseRequestFilter(async (request) => {
+    request.url = new URL(request.url, url).href;
+  });
   let pinned = null;
   let shown = -1;
   const textTracks = () => player.getTracksFor("text") ?? [];
