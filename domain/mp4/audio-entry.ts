@@ -4,7 +4,7 @@ import { type AudioFormat, readDac3, readDec3, readDfLa, readDOps } from "./audi
 import { type BoxView, damaged, ownCopy } from "./box-view.ts";
 import { readEsds } from "./descriptor.ts";
 import type { AudioCodec } from "./movie.ts";
-import { sampleEntry } from "./plain-entry.ts";
+import { plainBox } from "./plain-box.ts";
 
 /** Where the boxes of an entry begin, after its header. */
 const FIELDS_BYTES = 28;
@@ -36,7 +36,7 @@ const entryOf = (type: string, format: AudioFormat, boxes: readonly BoxView[]): 
   fields.writeUInt16BE(Math.min(format.channelCount, 0xffff), 16);
   fields.writeUInt16BE(16, 18); // samplesize
   if (format.sampleRate < 2 ** 16) fields.writeUInt16BE(format.sampleRate, 24); // 0 where it does not fit
-  return sampleEntry(type, fields, boxes);
+  return plainBox(type, fields, boxes);
 };
 
 interface Found extends AudioFormat {

@@ -1,7 +1,8 @@
 /** Which codec a track has: its sample entry (ISO/IEC 14496-12 §8.5.2). The one place where codec strings are made. */
 import { readAudioEntry } from "./audio-entry.ts";
-import { type BoxView, ownCopy, printable, unsupported } from "./box-view.ts";
+import { type BoxView, printable, unsupported } from "./box-view.ts";
 import type { Codec } from "./movie.ts";
+import { plainBox } from "./plain-box.ts";
 import { readVideoEntry } from "./video-entry.ts";
 
 const ENCRYPTED = new Set(["encv", "enca", "enct", "encs", "drms", "drmi"]); // ISO/IEC 23001-7 §4.1, FairPlay
@@ -22,5 +23,5 @@ export const readCodec = (entry: BoxView, { handler, stsdVersion }: EntryContext
   if (handler === "vide") return readVideoEntry(entry) ?? name;
   if (handler === "soun") return readAudioEntry(entry, stsdVersion);
   if (!TEXT_HANDLERS.has(handler) || !TEXT.has(entry.type)) return name;
-  return { kind: "text", fourcc: entry.type, codecs: entry.type, sampleEntry: ownCopy(entry.whole) };
+  return { kind: "text", fourcc: entry.type, codecs: entry.type, sampleEntry: plainBox(entry.type, entry.body) };
 };

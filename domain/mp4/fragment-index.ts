@@ -10,8 +10,8 @@ const MOOFS_BYTES_MAX = 256 * MIB;
 const INDEX_BYTES_MAX = 16 * MIB;
 /** As many as `sidx` can tell; a longer `mfra` is not believed. */
 const PLACES_MAX = 65_536;
-/** Boxes of a file: 55 hours in fragments of 2 s, each with `styp` and `sidx`. */
-const BOXES_MAX = 400_000;
+/** Boxes of a file: 27 hours in fragments of 2 s, each with `styp` and `sidx`. */
+const BOXES_MAX = 200_000;
 /** Parts that are read side by side: what a distant source answers slowly, it answers at once. */
 const LANES = 8;
 /** Read with the header of a fragment, so that most fragments take one read: twice the one before. */
@@ -41,24 +41,28 @@ class Budget {
 const viewOf = (type: string, bytes: Buffer): BoxView =>
   new BoxView(type, bytes, boxHeader(bytes, 0)?.headerBytes ?? 8);
 
+interface Walk {
+  readonly reader: RangeReader;
+  readonly budget: Budget;
+  readonly onFragment: (fragment: Fragment) => void;
+}
+
 /** The fragments between two places, one behind the other; the last box must end at the second. */
-const fragmentsOf = async (reader: RangeReader, [from, to]: Part, budget: Budget): Promise<Fragment[]> => {
+const walkPart = async ({ reader, budget, onFragment }: Walk, [from, to]: Part): Promise<void> => {
   const walk = new FileWalk(reader);
-  const fragments: Fragment[] = [];
   let ahead = AHEAD_BYTES_MIN;
   let offset = from;
   while (offset + 8 <= to) {
     budget.box();
-    const box = await walk.boxAt(offset, ahead);
+    const box = walk.holds(offset) ? walk.boxHere(offset) : await walk.boxAt(offset, ahead); // most take no turn
     if (box.type === "moof") {
       budget.moof(box.sizeBytes);
-      fragments.push({ moof: viewOf("moof", await walk.whole(box)), offset });
+      onFragment({ moof: viewOf("moof", walk.wholeHere(box) ?? (await walk.whole(box))), offset });
       ahead = Math.min(AHEAD_BYTES_MAX, Math.max(AHEAD_BYTES_MIN, 2 * box.sizeBytes));
     }
     offset += box.sizeBytes;
   }
   if (offset > to) damaged("a box reaches over the place where a fragment is said to begin");
-  return fragments;
 };
 
 /** Places at which `sidx` says that fragments begin (§8.16.3); none where it leads to further indexes. */
@@ -130,7 +134,7 @@ export type Part = readonly [from: number, to: number];
 
 /**
  * The file from `from` on, cut where an index says that fragments begin. What an index says is not known to be true:
- * `fragmentsIn` throws where boxes don't begin and end there.
+ * `readParts` rejects where boxes don't begin and end there.
  */
 export const fragmentParts = async (reader: RangeReader, from: number): Promise<Part[]> => {
   const offsets = await indexedOffsets(reader, from).catch((error: unknown) => {
@@ -142,16 +146,27 @@ export const fragmentParts = async (reader: RangeReader, from: number): Promise<
   return [from, ...inside].map((start, index) => [start, inside[index] ?? reader.sizeBytes] as const);
 };
 
-/** The fragments of all parts, in order; several parts are read at a time. */
-export async function* fragmentsIn(reader: RangeReader, parts: readonly Part[]): AsyncGenerator<Fragment> {
+/** Calls `onFragment` for the fragments of all parts, in order; several parts are read at a time. */
+export const readParts = async (
+  reader: RangeReader,
+  parts: readonly Part[],
+  onFragment: (fragment: Fragment) => void,
+): Promise<void> => {
   const budget = new Budget();
+  const [only, ...others] = parts;
+  if (only && others.length === 0) return walkPart({ reader, budget, onFragment }, only);
+  const read = async (part: Part): Promise<Fragment[]> => {
+    const fragments: Fragment[] = [];
+    await walkPart({ reader, budget, onFragment: (fragment) => void fragments.push(fragment) }, part);
+    return fragments;
+  };
   const reading: Promise<Fragment[]>[] = [];
   for (let next = 0; next < parts.length || reading.length > 0; ) {
     for (; reading.length < LANES && next < parts.length; next += 1) {
-      const part = fragmentsOf(reader, parts[next] ?? [0, 0], budget);
-      part.catch(() => {}); // told when its turn comes, or not at all when an earlier one fails
-      reading.push(part);
+      const fragments = read(parts[next] ?? [0, 0]);
+      fragments.catch(() => {}); // told when its turn comes, or not at all when an earlier one fails
+      reading.push(fragments);
     }
-    yield* (await reading.shift()) ?? [];
+    for (const fragment of (await reading.shift()) ?? []) onFragment(fragment);
   }
-}
+};

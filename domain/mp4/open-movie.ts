@@ -1,6 +1,6 @@
 /** Opens an MP4 by its boxes, whatever its size: its `moov` is read, its media is not (ISO/IEC 14496-12). */
 import { BoxView, boxHeader, damaged, unsupported } from "./box-view.ts";
-import { fragmentParts, fragmentsIn, type Part } from "./fragment-index.ts";
+import { fragmentParts, type Part, readParts } from "./fragment-index.ts";
 import { type FragmentTrack, NO_DEFAULTS, readFragment, readTrex } from "./fragment-reader.ts";
 import { SampleBudget, SampleCollector } from "./fragmented-table.ts";
 import {
@@ -94,7 +94,7 @@ const collect = async (tracks: readonly TrackBoxes[], opened: Opened, parts: rea
     fragmentTracks.set(id, { defaults: trexes.get(id) ?? NO_DEFAULTS, collector: collectors[index] ?? null });
   const fileBytes = opened.reader.sizeBytes;
   const context = { tracks: fragmentTracks, fileBytes };
-  for await (const fragment of fragmentsIn(opened.reader, parts)) readFragment(fragment, context);
+  await readParts(opened.reader, parts, (fragment) => readFragment(fragment, context));
   return { tables: collectors.map((collector) => collector.table(fileBytes)), moovBytes: 0 };
 };
 

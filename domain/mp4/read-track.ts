@@ -1,8 +1,9 @@
 /** Reads `trak` boxes (ISO/IEC 14496-12 §8.3). */
-import { type BoxView, damaged, ownCopy, unsupported } from "./box-view.ts";
+import { type BoxView, damaged, unsupported } from "./box-view.ts";
 import { readCodec } from "./codec.ts";
 import { editShift } from "./edit-list.ts";
 import type { Codec, SampleTable, Track } from "./movie.ts";
+import { plainBox } from "./plain-box.ts";
 import { isEnabled, languageOf, nameOf, rotationOf, timescaleOf, trackId } from "./track-header.ts";
 
 /** Descriptions of one track; what is read is the first, and what samples use. */
@@ -84,7 +85,7 @@ export const trackOf = (
     language: languageOf(mdia),
     name: nameOf(trak),
     rotation: codec.kind === "video" ? rotationOf(tkhd) : 0,
-    trackHeader: ownCopy(tkhd.whole),
+    trackHeader: plainBox("tkhd", tkhd.body),
     table,
   };
   return { track, enabled: isEnabled(tkhd) };

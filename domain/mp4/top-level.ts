@@ -9,6 +9,7 @@ const FIRST_READ_BYTES = 64 * KIB;
 const BOXES_READ_AHEAD = 8;
 /** 9 hours of film have a `moov` of 20 MiB. */
 const MOOV_BYTES_MAX = 256 * KIB * KIB;
+const SHORT_HEADER_BYTES = 8;
 const HEADER_BYTES = 16; // with a 64-bit size
 
 /** A box of the file: nothing of its body has been read. */
@@ -33,38 +34,52 @@ export class FileWalk {
     return this.#reader.sizeBytes;
   }
 
+  /** Type of the first box, whatever else its header says; empty in a file that is too short for one. */
+  async firstType(aheadBytes: number): Promise<string> {
+    if (this.sizeBytes < SHORT_HEADER_BYTES) return "";
+    await this.#load(0, aheadBytes);
+    return this.#window.toString("latin1", 4, SHORT_HEADER_BYTES);
+  }
+
   /** The box that begins at `offset`; `aheadBytes` are read with its header, for what comes next. */
   async boxAt(offset: number, aheadBytes: number): Promise<FileBox> {
+    if (!this.holds(offset)) await this.#load(offset, aheadBytes);
+    return this.boxHere(offset);
+  }
+
+  /** Whether the header of a box at `offset` has been read. */
+  holds(offset: number): boolean {
+    const end = Math.min(offset + HEADER_BYTES, this.sizeBytes);
+    return offset >= this.#windowAt && end <= this.#windowAt + this.#window.length;
+  }
+  /** The box at `offset`, whose header has been read. */
+  boxHere(offset: number): FileBox {
     const left = this.sizeBytes - offset;
-    if (left < 8) return damaged(`${left} bytes behind the last box`);
-    const bytes = await this.#bytes(offset, Math.min(HEADER_BYTES, left), aheadBytes);
-    const type = bytes.toString("latin1", 4, 8);
-    const header = boxHeader(bytes, 0);
+    if (left < SHORT_HEADER_BYTES) return damaged(`${left} bytes behind the last box`);
+    const at = offset - this.#windowAt;
+    const type = this.#window.toString("latin1", at + 4, at + SHORT_HEADER_BYTES);
+    const header = boxHeader(this.#window, at);
     const size = header?.sizeBytes ?? left;
     if (!header || size < header.headerBytes || size > left)
       return damaged(`a box of ${size} bytes at ${offset} of ${this.sizeBytes}: ${printable(type)}`);
     return { type, offset, headerBytes: header.headerBytes, sizeBytes: size };
   }
 
-  /** Type of the box that begins at `offset`, whatever else its header says. */
-  async typeAt(offset: number, aheadBytes: number): Promise<string> {
-    return (await this.#bytes(offset, 8, aheadBytes)).toString("latin1", 4, 8);
+  /** All of a box, if it has been read with its header: a view that lasts. */
+  wholeHere({ offset, sizeBytes }: FileBox): Buffer | null {
+    const at = offset - this.#windowAt;
+    return at >= 0 && at + sizeBytes <= this.#window.length ? this.#window.subarray(at, at + sizeBytes) : null;
   }
-
   /** All of a box, in memory of its own. */
-  async whole({ offset, sizeBytes }: FileBox): Promise<Buffer> {
-    const at = offset - this.#windowAt;
-    if (at >= 0 && at + sizeBytes <= this.#window.length) return ownCopy(this.#window.subarray(at, at + sizeBytes));
-    return this.#reader.read(offset, sizeBytes);
+  async whole(box: FileBox): Promise<Buffer> {
+    const here = this.wholeHere(box);
+    return here ? ownCopy(here) : this.#reader.read(box.offset, box.sizeBytes);
   }
 
-  async #bytes(offset: number, length: number, aheadBytes: number): Promise<Buffer> {
-    if (offset < this.#windowAt || offset + length > this.#windowAt + this.#window.length) {
-      this.#window = await this.#reader.read(offset, Math.min(Math.max(length, aheadBytes), this.sizeBytes - offset));
-      this.#windowAt = offset;
-    }
-    const at = offset - this.#windowAt;
-    return this.#window.subarray(at, at + length);
+  async #load(offset: number, aheadBytes: number): Promise<void> {
+    const length = Math.min(Math.max(HEADER_BYTES, aheadBytes), this.sizeBytes - offset);
+    this.#window = length > 0 ? await this.#reader.read(offset, length) : Buffer.alloc(0);
+    this.#windowAt = offset;
   }
 }
 
@@ -82,7 +97,7 @@ export interface FoundMoov {
 /** Looks for `moov` from the file's beginning and reads the whole of it. */
 export const readMoov = async (walk: FileWalk): Promise<FoundMoov> => {
   let firstMoof: number | null = null;
-  if (walk.sizeBytes < 8 || !FIRST_TYPES.has(await walk.typeAt(0, FIRST_READ_BYTES))) unsupported("it is no MP4 file");
+  if (!FIRST_TYPES.has(await walk.firstType(FIRST_READ_BYTES))) unsupported("it is no MP4 file");
   for (let offset = 0, count = 0; offset < walk.sizeBytes; count += 1) {
     if (count === BOXES_MAX) damaged(`no moov within the first ${BOXES_MAX} boxes`);
     const box = await walk.boxAt(offset, count < BOXES_READ_AHEAD ? FIRST_READ_BYTES : 0);

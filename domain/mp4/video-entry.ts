@@ -3,7 +3,7 @@ import { type BoxView, damaged } from "./box-view.ts";
 import { av1Text, avcText, hevcText, vp9Text } from "./codec-text.ts";
 import type { VideoCodec } from "./movie.ts";
 import { type NalConfig, readAvcC, readHvcC } from "./parameter-sets.ts";
-import { sampleEntry } from "./plain-entry.ts";
+import { plainBox } from "./plain-box.ts";
 
 /** Where the boxes of an entry begin, after its header. */
 const FIELDS_BYTES = 78;
@@ -61,7 +61,7 @@ export const readVideoEntry = (entry: BoxView): VideoCodec | null => {
     kind: "video",
     fourcc: entry.type,
     codecs: kind.text(entry.type, configuration, child("colr")),
-    sampleEntry: sampleEntry(entry.type, fields, kept),
+    sampleEntry: plainBox(entry.type, fields, kept),
     width,
     height,
     ...kind.nalUnits(configuration),

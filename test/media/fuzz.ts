@@ -156,9 +156,9 @@ const assertSound = (table: SampleTable, fileBytes: number): void => {
   for (const sample of table.syncSamples ?? []) assert.ok(sample < table.sampleCount);
 };
 
-const assertTrack = ({ codec, timescale, shift, rotation, table }: Track, fileBytes: number): void => {
+const assertTrack = ({ codec, timescale, shift, rotation, table, trackHeader }: Track, fileBytes: number): void => {
   assert.ok(timescale > 0 && Number.isSafeInteger(shift) && rotation % 90 === 0);
-  assert.equal(codec.sampleEntry.readUInt32BE(0), codec.sampleEntry.length);
+  for (const box of [codec.sampleEntry, trackHeader]) assert.equal(box.readUInt32BE(0), box.length);
   assert.match(codec.codecs, /^[\w.-]+$/);
   if (codec.kind === "video") assert.ok(codec.width > 0 && codec.height > 0);
   if (codec.kind === "audio") assert.ok(codec.sampleRate > 0 && codec.channelCount >= 0);
