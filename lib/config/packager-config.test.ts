@@ -199,7 +199,8 @@ test("each kind of source comes with its own settings, and says which one is mis
     /^CASTERPAK_S3_SECRET_ACCESS_KEY: is needed/,
   );
   assert.deepEqual(sourceOf("ftp", { CASTERPAK_FTP_HOST: "ftp.lan" }), {
-    ...{ kind: "ftp", host: "ftp.lan", port: 21, user: "anonymous", password: "anonymous@", path: "/", secure: "off" },
+    ...{ kind: "ftp", host: "ftp.lan", port: 21, user: "anonymous", password: "anonymous@", path: "", secure: "off" },
+    caFile: null,
   });
   const login = { CASTERPAK_SCP_HOST: "h", CASTERPAK_SCP_USER: "u", CASTERPAK_SCP_KEYFILE: "/k" };
   assert.deepEqual(sourceOf("scp", { ...login, CASTERPAK_SCP_KNOWN_HOSTS: "/kh", CASTERPAK_SCP_PATH: "/v" }), {

@@ -1,7 +1,7 @@
 /** The packager's part of the configuration, in the shape in which it is used. */
 import { homedir, userInfo } from "node:os";
 import { join, resolve } from "node:path";
-import type { FilesystemSettings, HttpSettings, S3Settings } from "../source/settings.ts";
+import type { FilesystemSettings, FtpSettings, HttpSettings, S3Settings } from "../source/settings.ts";
 import { ConfigError } from "./config-error.ts";
 import { ENCRYPTION_OPTIONS, type PACKAGER_VARIABLES, TOKEN_OPTIONS } from "./packager-variables.ts";
 import { ofRule, type Texts } from "./texts.ts";
@@ -25,15 +25,7 @@ export type SourceConfig =
   | FilesystemSettings
   | HttpSettings
   | S3Settings
-  | {
-      readonly kind: "ftp";
-      readonly host: string;
-      readonly port: number;
-      readonly user: string;
-      readonly password: string;
-      readonly path: string;
-      readonly secure: "off" | "explicit" | "implicit";
-    }
+  | FtpSettings
   | (SshLogin & { readonly kind: "sftp" | "scp"; readonly path: string })
   | (SshLogin & {
       readonly kind: "rsync";
@@ -144,7 +136,7 @@ const sshSource = <K extends "sftp" | "scp">(values: Values, kind: K) => ({
   keyFile: values[`${kind}Keyfile`],
   passphrase: values[`${kind}Passphrase`],
   knownHostsFile: values[`${kind}KnownHosts`] ?? KNOWN_HOSTS,
-  path: values[`${kind}Path`],
+  path: values[`${kind}Path`] ?? "",
 });
 
 const s3Credentials = ({ s3AccessKeyId: accessKeyId, s3SecretAccessKey: secretAccessKey }: Values) => {
@@ -178,8 +170,9 @@ const SOURCES: { readonly [K in SourceConfig["kind"]]: (values: Values) => Sourc
     port: values.ftpPort,
     user: values.ftpUser ?? "anonymous",
     password: values.ftpPassword ?? "anonymous@",
-    path: values.ftpPath,
+    path: values.ftpPath ?? "",
     secure: values.ftpSecure,
+    caFile: values.ftpCaFile,
   }),
   sftp: (values) => sshSource(values, "sftp"),
   scp: (values) => sshSource(values, "scp"),
@@ -193,7 +186,7 @@ const SOURCES: { readonly [K in SourceConfig["kind"]]: (values: Values) => Sourc
     keyFile: values.rsyncKeyfile,
     passphrase: null,
     knownHostsFile: values.rsyncKnownHosts ?? KNOWN_HOSTS,
-    path: values.rsyncPath,
+    path: values.rsyncPath ?? "",
   }),
 };
 

@@ -144,6 +144,12 @@ const cache = {
 const cacheInput = (section: string) =>
   set(`${section}.cache_input`, flag, "off", { doc: "Copy files to the input cache before they are served." });
 
+const caFile = (section: string) =>
+  may(`${section}.ca_file`, path, {
+    otherwise: "the usual ones",
+    doc: "PEM file of the authorities that its certificate may be from.",
+  });
+
 const login = {
   host: (section: string) => may(`${section}.host`, host, { otherwise: "needed", doc: "The server." }),
   user: (section: string, without: string) =>
@@ -159,7 +165,11 @@ const login = {
       otherwise: "~/.ssh/known_hosts",
       doc: "File with the server's SSH key; a server that is not in it is refused.",
     }),
-  root: (section: string) => set(`${section}.path`, path, "/", { doc: "Folder there that paths begin from." }),
+  root: (section: string) =>
+    may(`${section}.path`, path, {
+      otherwise: "the one that a login leads to",
+      doc: "Folder there that paths begin from.",
+    }),
 };
 const ssh = (section: string) => ({
   port: set(`${section}.port`, remotePort, "22", { doc: "Its SSH port." }),
@@ -175,10 +185,7 @@ const sources = {
     doc: "Address that paths are put behind.",
     secret: true,
   }),
-  httpCaFile: may("http.ca_file", path, {
-    otherwise: "the usual ones",
-    doc: "PEM file of the authorities that its certificate may be from.",
-  }),
+  httpCaFile: caFile("http"),
   httpCacheInput: cacheInput("http"),
   s3Bucket: may("s3.bucket", text("a bucket's name", /^[A-Za-z0-9._-]{3,255}$/), {
     otherwise: "needed with input type s3",
@@ -220,6 +227,7 @@ const sources = {
   ftpSecure: set("ftp.secure", oneOf("off", "explicit", "implicit"), "off", {
     doc: "TLS: by AUTH TLS, or from the start.",
   }),
+  ftpCaFile: caFile("ftp"),
   ftpCacheInput: cacheInput("ftp"),
   sftpHost: login.host("sftp"),
   sftpPort: ssh("sftp").port,

@@ -91,7 +91,10 @@ export const QUESTIONS: readonly Question[] = [
   asked("user", V.scpUser.kind, "Whom to log in as (Enter: the usual one)", { types: LOGINS, optional: true }),
   asked("password", V.ftpPassword.kind, "The password (Enter: none)", { types: LOGINS, optional: true, secret: true }),
   asked("keyfile", V.scpKeyfile.kind, "The private SSH key's file (Enter: none)", { types: KEYS, optional: true }),
-  asked("folder", V.scpPath.kind, "The folder there", { types: LOGINS, otherwise: "/" }),
+  asked("folder", V.scpPath.kind, "The folder there (Enter: the one that a login leads to)", {
+    types: LOGINS,
+    optional: true,
+  }),
   asked("cache", YES_NO, "Keep copies of them on this machine?", {
     types: ["filesystem", "http", "s3", "ftp", "sftp"],
     otherwise: "n",
