@@ -69,7 +69,7 @@ export interface ProbedStream {
 }
 /** The streams that ffprobe finds; rejects when it complains. */
 export const probedStreams = async (bytes: Buffer): Promise<ProbedStream[]> => {
-  const child = execFile(ffprobePath(), ["-v", "warning", "-show_streams", "-of", "json", "-"], { timeout: 60_000 });
+  const child = execFile(ffprobePath(), ["-v", "error", "-show_streams", "-of", "json", "-"], { timeout: 60_000 });
   let [out, complaint] = ["", ""];
   child.stdout?.on("data", (text) => (out += text));
   child.stderr?.on("data", (text) => (complaint += text));

@@ -45,7 +45,7 @@ export class MuxOrder {
   #hasUnit = false;
   #lastDts = Number.NEGATIVE_INFINITY;
   #lastGroup = Number.NEGATIVE_INFINITY;
-  /** When the track that carries the clock ends: that of audio in a segment that has no picture. */
+  /** When the track that carries the clock ends: that of audio in a segment that has no picture. NaN: nothing follows. */
   readonly #clockEnd: number;
   /** When a clock reference was sent last. */
   #clock = Number.NaN;
@@ -71,6 +71,8 @@ export class MuxOrder {
 
   #endTime(): number {
     const [stream, samples, groups] = [this.#program.video, this.#video, this.#groups];
+    // Nothing follows a picture that is a segment by itself, as in I-frame playlists.
+    if (samples?.count === 1 && !groups) return Number.NaN;
     if (stream && samples && samples.count > 0)
       return ticksOf(stream.clock, samples.dts[samples.count]! - stream.decodeLead);
     return groups && groups.end > 0 ? groups.timeOf(groups.end) : Number.NaN;

@@ -12,11 +12,10 @@ import { assertClock, assertContinuous, packetsOf, pesOf } from "./walk.fixture.
 const OFFSET_TICKS = 900_000;
 /** Inputs of all kinds of containers, times, pictures and sounds that a transport stream takes. */
 const NAMES = [
-  ...["moov-last", "fragmented", "fragmented-dash", "mdat-64-bit", "quicktime", "every-second-description"],
-  ...["video-late", "audio-late", "without-b-frames", "b-frames-3", "open-gop", "vfr", "one-key-frame", "intra-only"],
-  ...["rate-23.976", "rate-59.94", "timescale-1", "timescale-600", "timescale-10-million", "one-frame", "video-only"],
-  ...["hevc-hvc1", "hevc-hev1", "hevc-10-bit", "avc-in-band-entry", "captions-608", "16x16", "interlaced"],
-  ...["audio-only", "5.1", "22-khz", "44-khz", "he-aac", "he-aac-v2", "ac-3", "e-ac-3", "mp3", "two-languages"],
+  ...["moov-last", "fragmented", "fragmented-dash", "quicktime", "video-late", "audio-late", "b-frames-3", "open-gop"],
+  ...["vfr", "one-key-frame", "intra-only", "rate-23.976", "timescale-1", "timescale-10-million", "one-frame"],
+  ...["video-only", "hevc-hvc1", "hevc-hev1", "hevc-10-bit", "avc-in-band-entry", "captions-608", "16x16"],
+  ...["audio-only", "5.1", "22-khz", "he-aac-v2", "ac-3", "e-ac-3", "mp3"],
 ];
 
 const inputFile = async (name: string): Promise<string> => {
