@@ -35,8 +35,8 @@ export interface CacheTable {
   add(filename: string, usedMs: number): void;
   addAll(files: readonly { readonly name: string; readonly usedMs: number }[]): void;
   touch(filename: string): void;
+  /** Written with the next flush: a row without its file does no harm. */
   remove(filename: string): void;
-  removeAll(filenames: readonly string[]): void;
   /** Says that files are to be removed, as the SQL above does; false: it can't be written now. */
   invalidate(filenames: readonly string[]): boolean;
   /** Rows last used before an instant, the oldest first. */
@@ -44,6 +44,8 @@ export interface CacheTable {
   rows(): CacheRow[];
   /** How many rows there are. */
   count(): number;
+  /** Writes what is pending now. */
+  flush(): void;
 }
 
 export interface CacheIndexOptions {
@@ -149,7 +151,6 @@ export class CacheIndex {
     const add = (filename: string, usedMs: number): void => {
       pending.set(filename, { kind: "add", timestamp: secondsOf(usedMs) });
     };
-    const remove = (filename: string): void => void pending.set(filename, { kind: "remove" });
     return {
       add: (filename, usedMs) => {
         add(filename, usedMs);
@@ -163,14 +164,7 @@ export class CacheIndex {
         const kind = pending.get(filename)?.kind ?? "touch";
         if (kind !== "remove") pending.set(filename, { kind, timestamp: secondsOf(clock.nowMs()) });
       },
-      remove: (filename) => {
-        remove(filename);
-        this.#write(table);
-      },
-      removeAll: (filenames) => {
-        for (const filename of filenames) remove(filename);
-        this.#write(table);
-      },
+      remove: (filename) => void pending.set(filename, { kind: "remove" }),
       invalidate: (filenames) => {
         this.#write(table);
         const done = this.#transaction(({ tables }) => {
@@ -181,6 +175,7 @@ export class CacheIndex {
       },
       olderThan: (ms) => this.#select(table, Math.floor(ms / 1000)),
       rows: () => this.#select(table, Number.MAX_SAFE_INTEGER),
+      flush: () => this.#write(table),
       count: () => {
         this.#write(table);
         return this.#attempt(({ tables }) => Number(tables[table].count.get()?.count)) ?? 0;

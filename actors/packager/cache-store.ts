@@ -13,6 +13,7 @@
 import { mkdirSync, renameSync } from "node:fs";
 import { type FileHandle, open, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { setImmediate } from "node:timers/promises";
 import type { Clock } from "../../lib/clock.ts";
 import { ensureDir } from "../../lib/config/ensure-dir.ts";
 import type { Log } from "../../lib/log/log.ts";
@@ -23,6 +24,7 @@ import type { CacheTable } from "./cache-index.store.ts";
 import { cacheBytes, cacheEntries, cacheRemovals } from "./cache-metrics.ts";
 
 const HANDLES_MAX = 128; // of 1024 that a process usually has
+const SLICE = 64; // files that are renamed in one turn: about 3 ms
 const ENTRIES_MAX = 100_000; // about 40 MiB of memory; segments of 160 kB fill 16 GB with them
 
 export interface CacheStoreOptions {
@@ -52,6 +54,8 @@ export class CacheStore {
   readonly #entries = new Map<string, CacheEntry>();
   readonly #temporaries = new Set<string>();
   readonly #withHandle = new Set<CacheEntry>();
+  /** Forgotten entries whose files are still where they were, by their names. */
+  readonly #inPlace = new Map<string, CacheEntry>();
   /** Removals under way; those that failed are tried again by the next cleaning. */
   readonly #leaving = new Set<Promise<void>>();
   #stuck: CacheEntry[] = [];
@@ -63,7 +67,7 @@ export class CacheStore {
   static async open(options: CacheStoreOptions): Promise<CacheStore> {
     const store = new CacheStore(options);
     await store.#compareWithFolder();
-    store.expiredAtOpen = removedOf(store.#expire());
+    store.expiredAtOpen = removedOf(await store.#expire());
     const { name, log, dir } = options;
     log.info({ cache: name, dir, ...store.usage() }, "cache opened");
     return store;
@@ -104,13 +108,13 @@ export class CacheStore {
 
   letGo(entry: CacheEntry): void {
     entry.holds -= 1;
-    if (entry.isGone && entry.holds === 0) this.#remove(entry);
+    if (entry.isGone && entry.holds === 0 && !this.#inPlace.has(entry.name)) this.#remove(entry);
   }
 
   /** Keeps an entry until those who wait for it have had their turn to hold it themselves. */
   holdForNow(entry: CacheEntry): void {
     this.hold(entry);
-    setImmediate(() => this.letGo(entry));
+    void setImmediate().then(() => this.letGo(entry));
   }
 
   /** The entry's file, opened once; only while it is held. */
@@ -159,6 +163,8 @@ export class CacheStore {
     const name = cacheNameOf(head);
     const old = this.#entries.get(name);
     if (old) this.drop(old, "replaced");
+    const forgotten = this.#inPlace.get(name);
+    if (forgotten) this.#putAside(forgotten);
     const file = join(this.options.dir, name);
     mkdirSync(dirname(file), { recursive: true });
     renameSync(temporary, file);
@@ -167,11 +173,9 @@ export class CacheStore {
     const entry = new CacheEntry({ name, head, chargedBytes, usedMs, isTrusted: true, file });
     this.#entries.set(name, entry);
     this.options.table.add(name, usedMs);
-    while (this.#entries.size > ENTRIES_MAX) {
-      const victim = this.#victim();
-      if (!victim) break;
-      this.drop(victim, "space");
-    }
+    const victim = this.#entries.size > ENTRIES_MAX ? this.#victim() : undefined;
+    if (victim) this.drop(victim, "space");
+    this.#show();
     return entry;
   }
 
@@ -185,24 +189,8 @@ export class CacheStore {
   /** The entry is no longer known; its file goes when nobody holds it. */
   drop(entry: CacheEntry, reason: RemovalReason): void {
     if (entry.isGone) return;
-    const { name, dir, table, log } = this.options;
-    entry.isGone = true;
-    this.#entries.delete(entry.name);
-    table.remove(entry.name);
-    const aside = this.temporary();
-    try {
-      renameSync(entry.file, aside);
-      entry.file = aside;
-    } catch (error) {
-      // Its name may be another's from now on, so it is left alone; the next cleaning finds it if it is there.
-      if ((error as NodeJS.ErrnoException).code !== "ENOENT") log.warn({ err: error }, "cached file not put aside");
-      this.#temporaries.delete(aside);
-      entry.file = "";
-    }
-    pruneUpwards(dir, entry.name);
-    cacheRemovals.inc({ cache: name, reason });
-    log.debug({ cache: name, path: entry.head.path, file: entry.name, reason }, "left the cache");
-    if (entry.holds === 0) this.#remove(entry);
+    this.#forget(entry, reason);
+    this.#putAside(entry);
   }
 
   /** Drops the entries of other versions of a file: they are not asked for any more. */
@@ -215,7 +203,14 @@ export class CacheStore {
   /** Drops all entries that are meant, also those in use: who reads goes on reading. */
   purge(isMeant: (head: CacheHead) => boolean): Removed {
     const meant = this.#meant(isMeant);
-    for (const entry of meant) this.drop(entry, "purged");
+    // Noted first: a kill before their files are gone doesn't bring them back.
+    this.options.table.invalidate(meant.map(({ name }) => name));
+    for (const entry of meant) {
+      this.#forget(entry, "purged");
+      this.#inPlace.set(entry.name, entry);
+    }
+    const clearing = this.#clear().finally(() => this.#leaving.delete(clearing));
+    this.#leaving.add(clearing);
     return removedOf(meant);
   }
 
@@ -227,7 +222,7 @@ export class CacheStore {
   /** Removes what was invalidated or not used for too long, and the oldest entries until the cache is below its limit. */
   async clean(): Promise<Removed> {
     await this.#compareWithFolder();
-    const removed = removedOf(this.#expire());
+    const removed = removedOf(await this.#expire());
     for (const entry of this.#stuck.splice(0)) this.#remove(entry);
     await this.settled();
     return removed;
@@ -250,26 +245,64 @@ export class CacheStore {
     return [...this.#entries.values()].filter(({ head }) => isMeant(head));
   }
 
-  #expire(): CacheEntry[] {
+  async #expire(): Promise<CacheEntry[]> {
     const { clock, ageMs, table } = this.options;
     const oldestMs = clock.nowMs() - ageMs;
     const expired: CacheEntry[] = [];
-    const leave = (entry: CacheEntry, reason: RemovalReason): void => {
-      expired.push(entry);
+    const leave = async (entry: CacheEntry, reason: RemovalReason): Promise<void> => {
       this.drop(entry, reason);
+      if (expired.push(entry) % SLICE === 0) await setImmediate();
     };
-    for (const { filename, timestamp } of table.olderThan(oldestMs)) {
-      const entry = this.#entries.get(filename);
+    // Looked up before the first turn ends: an entry that is made later under a name is another one.
+    const rows = table.olderThan(oldestMs).map((row) => ({ ...row, entry: this.#entries.get(row.filename) }));
+    for (const { filename, timestamp, entry } of rows) {
       if (!entry) table.remove(filename);
-      else if (timestamp <= 0) leave(entry, "invalidated");
-      else if (entry.holds === 0 && entry.usedMs < oldestMs) leave(entry, "age");
+      else if (entry.isGone) continue;
+      else if (timestamp <= 0) await leave(entry, "invalidated");
+      else if (entry.holds === 0 && entry.usedMs < oldestMs) await leave(entry, "age");
     }
     while (this.#usedBytes - this.#leavingBytes > this.limitBytes || this.#entries.size > ENTRIES_MAX) {
       const victim = this.#victim();
       if (!victim) break;
-      leave(victim, "space");
+      await leave(victim, "space");
     }
+    table.flush();
     return expired;
+  }
+
+  #forget(entry: CacheEntry, reason: RemovalReason): void {
+    const { name, table, log } = this.options;
+    entry.isGone = true;
+    this.#entries.delete(entry.name);
+    table.remove(entry.name);
+    cacheRemovals.inc({ cache: name, reason });
+    log.debug({ cache: name, path: entry.head.path, file: entry.name, reason }, "left the cache");
+  }
+
+  /** Takes the file of a forgotten entry out of its place, which may be another's from now on. */
+  #putAside(entry: CacheEntry): void {
+    const { dir, log } = this.options;
+    this.#inPlace.delete(entry.name);
+    const aside = this.temporary();
+    try {
+      renameSync(entry.file, aside);
+      entry.file = aside;
+    } catch (error) {
+      // Left alone; the next cleaning finds it if it is there.
+      if ((error as NodeJS.ErrnoException).code !== "ENOENT") log.warn({ err: error }, "cached file not put aside");
+      this.#temporaries.delete(aside);
+      entry.file = "";
+    }
+    pruneUpwards(dir, entry.name);
+    if (entry.holds === 0) this.#remove(entry);
+  }
+
+  async #clear(): Promise<void> {
+    let count = 0;
+    for (const entry of this.#inPlace.values()) {
+      this.#putAside(entry);
+      if (++count % SLICE === 0) await setImmediate();
+    }
   }
 
   /** The least recently used entry that nobody reads or writes; of those, one that nobody has open. */
@@ -327,7 +360,7 @@ export class CacheStore {
     const { dir, table, log, name, clock } = this.options;
     const known = new Set(this.#entries.keys());
     const isOurs = (relative: string): boolean =>
-      this.#entries.has(relative) || this.#temporaries.has(join(dir, relative));
+      this.#entries.has(relative) || this.#inPlace.has(relative) || this.#temporaries.has(join(dir, relative));
     const { found, seen, ignoredCount } = await lookThrough(dir, isOurs);
     if (ignoredCount > 0) log.debug({ cache: name, dir, ignoredCount }, "files that are not the cache's own");
     for (const relative of known) {
@@ -341,7 +374,7 @@ export class CacheStore {
       return Math.min(clock.nowMs(), seconds === undefined ? file.usedMs : seconds * 1000);
     };
     for (const file of found.sort((a, b) => usedMs(a) - usedMs(b))) this.#adopt(file, usedMs(file));
-    table.removeAll([...rows.keys()].filter((filename) => !this.#entries.has(filename)));
+    for (const filename of rows.keys()) if (!this.#entries.has(filename)) table.remove(filename);
     table.addAll([...this.#entries.values()].filter((entry) => !rows.has(entry.name)));
     this.#show();
   }
