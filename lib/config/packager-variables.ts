@@ -73,7 +73,7 @@ const input = {
   connectTimeoutMs: set("input.connect_timeout", timeout, "10", { doc: "Time for a source to take a connection." }),
   idleTimeoutMs: set("input.idle_timeout", timeout, "10", { doc: "Time for a source to send more." }),
   sanitize: set("input.sanitize", oneOf("refuse", "strip"), "refuse", {
-    doc: "Names with characters that CasterPak takes out: refuse answers 400, strip takes them out as CasterPak does.",
+    doc: "Names are taken as they are, and unsafe ones refused; strip takes characters out of them as CasterPak does.",
   }),
 };
 
