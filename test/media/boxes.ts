@@ -50,12 +50,11 @@ const changed = (boxes: readonly Buffer[], [type = "", ...rest]: readonly string
 export const edit = (file: Buffer, path: string, change: Change): Buffer =>
   Buffer.concat(changed(topLevel(file), path.split("/"), change));
 
-/** 32-bit numbers, big endian. */
-export const u32 = (...numbers: readonly number[]): Buffer => {
-  const bytes = Buffer.alloc(numbers.length * 4);
-  numbers.forEach((number, index) => {
-    bytes.writeUInt32BE(number >>> 0, index * 4);
-  });
+/** 32-bit numbers, big endian; more of them than a call takes arguments come as one list. */
+export const u32 = (...numbers: readonly (number | readonly number[])[]): Buffer => {
+  const all = numbers.flat() as readonly number[];
+  const bytes = Buffer.alloc(all.length * 4);
+  for (const [index, number] of all.entries()) bytes.writeUInt32BE(number >>> 0, index * 4);
   return bytes;
 };
 /** The 32-bit numbers of a box from `at` on. */

@@ -114,7 +114,10 @@ const CONTAINERS: Readonly<Record<string, MediaInput>> = {
   "fragmented-after-moov-samples": plain("-movflags frag_keyframe"),
   "fragmented-separate-moof": plain("-movflags frag_keyframe+empty_moov+separate_moof"),
   "fragmented-without-base-offset": plain("-movflags frag_keyframe+empty_moov+omit_tfhd_offset"),
-  "fragmented-every-frame": plain("-movflags frag_every_frame+empty_moov+default_base_moof"),
+  "fragmented-every-frame": {
+    steps: [`${picture()} ${AVC_B} -movflags frag_every_frame+empty_moov+default_base_moof OUT`],
+    expected: { video: [MAIN], seconds: 8, frames: 200, keyFrames: 4 },
+  },
   "fragmented-negative-offsets": plain("-movflags cmaf+negative_cts_offsets -frag_duration 2000000", {
     probe: { why: "ffmpeg moves a fragmented track by its largest negative offset", withoutPts: true },
   }),
@@ -128,7 +131,7 @@ const CONTAINERS: Readonly<Record<string, MediaInput>> = {
   "fragmented-sidx-that-lies": patched(
     patch.lyingSidx,
     { probe: { why: "ffmpeg believes it", skipped: true } },
-    "-movflags frag_keyframe+empty_moov+global_sidx",
+    "-movflags frag_keyframe+empty_moov+default_base_moof+global_sidx", // without: ffmpeg forgets sidx in its offsets
   ),
   "mdat-64-bit": patched(patch.mdat64),
   "chunk-offsets-64-bit": patched(patch.co64),
@@ -278,6 +281,10 @@ const OTHERS: Readonly<Record<string, MediaInput>> = {
   "mov-text": {
     steps: [`${BOTH} -f srt -i SUBTITLES -map 0 -map 1 -map 2 ${AVC_B} ${AAC} -c:s mov_text -f mp4 OUT`],
     expected: { ...PLAIN, text: ["tx3g"] },
+  },
+  webvtt: {
+    steps: [`${BOTH} -f srt -i SUBTITLES -map 0 -map 1 -map 2 ${AVC_B} ${AAC} -c:s mov_text -f mp4 OUT`, patch.wvtt],
+    expected: { ...PLAIN, text: ["wvtt"] },
   },
   ttml: {
     steps: [`${BOTH} -f srt -i SUBTITLES -map 0 -map 1 -map 2 ${AVC_B} ${AAC} -c:s ttml -f mp4 OUT`],

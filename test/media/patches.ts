@@ -140,6 +140,35 @@ export const brazilian: Patch = (file) =>
     boxOf("mdia", mdia.subarray(8), boxOf("elng", u32(0), Buffer.from("pt-BR\0"))),
   );
 
+/** A tx3g sample, which is a length and text, as cues of WebVTT (ISO/IEC 14496-30 §7.4). */
+const cueOf = (sample: Buffer): Buffer => {
+  const text = sample.subarray(2, 2 + sample.readUInt16BE(0));
+  return text.length === 0 ? boxOf("vtte") : boxOf("vttc", boxOf("payl", text));
+};
+const childOf = (box: Buffer, type: string): Buffer | undefined =>
+  topLevel(box.subarray(8)).find((child) => typeOf(child) === type);
+
+/** Timed text as WebVTT in samples of its own, behind the file. */
+export const wvtt: Patch = (file) => {
+  let cues: Buffer[] = [];
+  const moved = edit(file, STBL, (stbl) => {
+    if (!stbl.includes("tx3g")) return stbl;
+    const sizes = numbersOf(childOf(stbl, "stsz") ?? stbl, 20);
+    const places = numbersOf(childOf(stbl, "stco") ?? stbl, 16);
+    cues = places.map((at, index) => cueOf(file.subarray(at, at + (sizes[index] ?? 0)))); // each in a chunk of its own
+    const entry = boxOf("wvtt", u32(0, 1), boxOf("vttC", Buffer.from("WEBVTT")));
+    const stsz = boxOf("stsz", u32(0, 0, cues.length, ...cues.map((cue) => cue.length)));
+    const tables = ["stts", "stss"].flatMap((type) => childOf(stbl, type) ?? []);
+    const stsc = boxOf("stsc", u32(0, 1, 1, cues.length, 1));
+    return boxOf("stbl", boxOf("stsd", u32(0, 1), entry), ...tables, stsc, stsz, boxOf("stco", u32(0, 1, 0)));
+  });
+  const withPlace = edit(moved, `${STBL}/stco`, (stco) => {
+    if (stco.length === 20 && stco.readUInt32BE(16) === 0) stco.writeUInt32BE(moved.length + 8, 16);
+    return stco;
+  });
+  return Buffer.concat([withPlace, boxOf("mdat", ...cues)]);
+};
+
 /** CEA-608 pairs that show "HI", then nothing: resume caption loading, erase, text, end of caption. */
 const CAPTIONS = ["9420", "9420", "94ae", "94ae", "c849", "942f", "942f"];
 /** ATSC A/53 user data in an SEI message (ITU-T H.264 D.1.6). */

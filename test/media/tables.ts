@@ -31,14 +31,14 @@ const runsOf = (values: readonly number[]): [count: number, value: number][] => 
 
 const pairs = (type: string, values: readonly number[], version = 0): Buffer => {
   const runs = runsOf(values);
-  return boxOf(type, u32(version * 2 ** 24, runs.length, ...runs.flat()));
+  return boxOf(type, u32(version * 2 ** 24, runs.length, runs.flat()));
 };
 
 const sizes = (size: readonly number[], bits: TableLayout["sizeBits"]): Buffer => {
   const [first = 0] = size;
   if (bits === 32 && first !== 0 && size.every((one) => one === first))
     return boxOf("stsz", u32(0, first, size.length));
-  if (bits === 32) return boxOf("stsz", u32(0, 0, size.length, ...size));
+  if (bits === 32) return boxOf("stsz", u32(0, 0, size.length, size));
   const bytes = Buffer.alloc(Math.ceil((size.length * bits) / 8));
   for (const [index, value] of size.entries()) {
     if (bits === 16) bytes.writeUInt16BE(value, index * 2);
@@ -55,7 +55,7 @@ const chunkRuns = (chunks: readonly number[]): Buffer => {
     entries.push(firstChunk, samples, 1);
     firstChunk += count;
   }
-  return boxOf("stsc", u32(0, entries.length / 3, ...entries));
+  return boxOf("stsc", u32(0, entries.length / 3, entries));
 };
 
 /** A `stbl` without `stsd`. */
@@ -67,9 +67,16 @@ export const stblOf = (samples: KnownSamples, { sizeBits, isWide }: TableLayout)
     pairs("ctts", samples.composition, 1),
     sizes(samples.size, sizeBits),
     chunkRuns(samples.chunks),
-    boxOf(isWide ? "co64" : "stco", u32(0, samples.chunkOffset.length, ...offsets)),
+    boxOf(isWide ? "co64" : "stco", u32(0, samples.chunkOffset.length, offsets)),
     samples.sync
-      ? boxOf("stss", u32(0, samples.sync.length, ...samples.sync.map((sample) => sample + 1)))
+      ? boxOf(
+          "stss",
+          u32(
+            0,
+            samples.sync.length,
+            samples.sync.map((sample) => sample + 1),
+          ),
+        )
       : Buffer.alloc(0),
   );
   return boxesIn(bytes, 0, "test")[0] ?? new BoxView("stbl", bytes, 8);
