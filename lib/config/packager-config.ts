@@ -1,37 +1,11 @@
 /** The packager's part of the configuration, in the shape in which it is used. */
 import { homedir, userInfo } from "node:os";
 import { join, resolve } from "node:path";
-import type { FilesystemSettings, FtpSettings, HttpSettings, S3Settings } from "../source/settings.ts";
+import type { SourceSettings } from "../source/settings.ts";
 import { ConfigError } from "./config-error.ts";
 import { ENCRYPTION_OPTIONS, type PACKAGER_VARIABLES, TOKEN_OPTIONS } from "./packager-variables.ts";
 import { ofRule, type Texts } from "./texts.ts";
 import type { ValuesOf } from "./variable.ts";
-
-/** A server that is reached over SSH. */
-export interface SshLogin {
-  readonly host: string;
-  readonly port: number;
-  readonly user: string;
-  readonly password: string | null;
-  /** Path of a private key. */
-  readonly keyFile: string | null;
-  readonly passphrase: string | null;
-  /** Path of a file with the keys of known servers. */
-  readonly knownHostsFile: string;
-}
-
-/** Where stored files come from. `path` is the folder there that paths begin from. */
-export type SourceConfig =
-  | FilesystemSettings
-  | HttpSettings
-  | S3Settings
-  | FtpSettings
-  | (SshLogin & { readonly kind: "sftp" | "scp"; readonly path: string })
-  | (SshLogin & {
-      readonly kind: "rsync";
-      readonly path: string /** Of a daemon; null: over SSH. */;
-      readonly module: string | null;
-    });
 
 /** Bounds of one of the two caches on disk. */
 export interface DiskCacheConfig {
@@ -85,7 +59,7 @@ export interface PackagerConfig {
   readonly indexCacheBytes: number;
   /** A file counts as unchanged for so long once it was looked at. */
   readonly sourceRecheckMs: number;
-  readonly source: SourceConfig;
+  readonly source: SourceSettings;
   readonly connectTimeoutMs: number;
   readonly idleTimeoutMs: number;
   readonly inputCache: DiskCacheConfig;
@@ -147,7 +121,7 @@ const s3Credentials = ({ s3AccessKeyId: accessKeyId, s3SecretAccessKey: secretAc
   };
 };
 
-const SOURCES: { readonly [K in SourceConfig["kind"]]: (values: Values) => SourceConfig } = {
+const SOURCES: { readonly [K in SourceSettings["kind"]]: (values: Values) => SourceSettings } = {
   filesystem: (values) => ({ kind: "filesystem", root: resolve(values.videoParentPath) }),
   http: ({ httpUrl, httpCaFile: caFile }) => ({
     kind: "http",
@@ -184,7 +158,7 @@ const SOURCES: { readonly [K in SourceConfig["kind"]]: (values: Values) => Sourc
     user: values.rsyncUser ?? thisUser(),
     password: values.rsyncPassword,
     keyFile: values.rsyncKeyfile,
-    passphrase: null,
+    passphrase: values.rsyncPassphrase,
     knownHostsFile: values.rsyncKnownHosts ?? KNOWN_HOSTS,
     path: values.rsyncPath ?? "",
   }),

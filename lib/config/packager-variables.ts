@@ -255,6 +255,7 @@ const sources = {
   rsyncUser: login.user("rsync", "the user that this process runs as"),
   rsyncPassword: login.password("rsync"),
   rsyncKeyfile: login.keyfile("rsync"),
+  rsyncPassphrase: login.passphrase("rsync"),
   rsyncKnownHosts: login.knownHosts("rsync"),
   rsyncPath: login.root("rsync"),
 };

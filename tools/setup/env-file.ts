@@ -18,7 +18,7 @@ const nameOf = (line: string): string | undefined => /^\s*(?:export\s+)?([A-Za-z
 export const namesIn = (text: string): Set<string> => new Set(text.split("\n").flatMap((line) => nameOf(line) ?? []));
 
 /**
- * The file with these variables: what else stands in it stays as it is, `gone` are taken out, each variable is set once.
+ * The file with these variables: what else stands in it stays as it is, `gone` are taken out, each is set once.
  */
 export const withVariables = (
   text: string,

@@ -5,9 +5,12 @@ import { parseArgs } from "node:util";
 import { ConfigError, EXIT_CONFIG, readSettings } from "../../lib/config/config.ts";
 import { namesIn, Unwritable, withVariables } from "./env-file.ts";
 import { openPrompt, type Prompt, type Streams } from "./prompt.ts";
-import { INPUT_TYPE, isAsked, QUESTIONS, variablesOf, WRITTEN } from "./questions.ts";
+import { INPUT_TYPE, isAsked, QUESTIONS, type Question, variablesOf, WRITTEN } from "./questions.ts";
 
 const FLAGS = QUESTIONS.filter(({ flag }) => flag !== "cache");
+const flagLine = ({ flag, text, otherwise }: Question): string =>
+  `  --${flag} VALUE`.padEnd(28) + text + (otherwise === "" ? "" : ` [${otherwise}]`);
+
 const HELP = `Asks what a packager needs to know, and writes it to .env: for Docker Compose, and for --env.
 
 Usage
@@ -18,7 +21,7 @@ Flags
   --force, -f               replace what an .env of before says, without asking
   --file PATH               the file to write, .env unless told
   --cache, --no-cache       ${QUESTIONS.find(({ flag }) => flag === "cache")?.text}
-${FLAGS.map(({ flag, text, otherwise }) => `  --${flag} VALUE`.padEnd(28) + text + (otherwise === "" ? "" : ` [${otherwise}]`)).join("\n")}
+${FLAGS.map(flagLine).join("\n")}
   --help, -h                this text
 `;
 
