@@ -2,14 +2,14 @@
 FROM node:24-bookworm-slim
 
 # setpriv (util-linux) lets the kernel end every ffmpeg with its node. npm brings an ffmpeg for x64 alone.
+# rsync, with ssh, is for packagers whose files come that way.
 ARG TARGETARCH=amd64
 RUN set -eux; \
     command -v setpriv; \
-    if [ "$TARGETARCH" != amd64 ]; then \
-      apt-get update; \
-      apt-get install -y --no-install-recommends ffmpeg; \
-      rm -rf /var/lib/apt/lists/*; \
-    fi
+    apt-get update; \
+    apt-get install -y --no-install-recommends rsync openssh-client; \
+    if [ "$TARGETARCH" != amd64 ]; then apt-get install -y --no-install-recommends ffmpeg; fi; \
+    rm -rf /var/lib/apt/lists/*
 
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./

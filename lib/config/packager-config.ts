@@ -158,7 +158,7 @@ const SOURCES: { readonly [K in SourceSettings["kind"]]: (values: Values) => Sou
     user: values.rsyncUser ?? thisUser(),
     password: values.rsyncPassword,
     keyFile: values.rsyncKeyfile,
-    passphrase: values.rsyncPassphrase,
+    passphrase: null, // ssh(1) asks nobody
     knownHostsFile: values.rsyncKnownHosts ?? KNOWN_HOSTS,
     path: values.rsyncPath ?? "",
   }),

@@ -253,9 +253,12 @@ const sources = {
     doc: "Module of an rsync daemon.",
   }),
   rsyncUser: login.user("rsync", "the user that this process runs as"),
-  rsyncPassword: login.password("rsync"),
+  rsyncPassword: may("rsync.password", printable, {
+    otherwise: "none",
+    doc: "That user's password at a daemon; over SSH only keys without a passphrase are taken.",
+    secret: true,
+  }),
   rsyncKeyfile: login.keyfile("rsync"),
-  rsyncPassphrase: login.passphrase("rsync"),
   rsyncKnownHosts: login.knownHosts("rsync"),
   rsyncPath: login.root("rsync"),
 };

@@ -98,6 +98,22 @@ test("a source that is a server has to take connections, and an SSH login its fi
   assert.equal((await states(dir, amazon))["source s3"], "ok");
 });
 
+test("rsync and ssh have to be there where files come that way", async (t) => {
+  const dir = await tempDir(t);
+  const { PATH } = process.env;
+  t.after(() => {
+    process.env.PATH = PATH;
+  });
+  process.env.PATH = dir; // nothing is in it
+  const found = await states(dir, {
+    CASTERPAK_INPUT_INPUT_TYPE: "rsync",
+    CASTERPAK_RSYNC_HOST: "127.0.0.1",
+    CASTERPAK_RSYNC_PORT: "1",
+    CASTERPAK_INPUT_VIDEOCACHEPATH: join(dir, "in"),
+  });
+  assert.deepEqual([found.rsync, found.ssh], ["fail", "fail"]);
+});
+
 test("a setting without effect is one to look at", async (t) => {
   const dir = await tempDir(t);
   const env = { CASTERPAK_FILESYSTEM_VIDEOPARENTPATH: dir, CASTERPAK_OUTPUT_SERVER: "x" };

@@ -1,7 +1,9 @@
 /** The packager: its files can be read, its caches and logs be written. */
+import { execFile } from "node:child_process";
 import { accessSync, constants, rmSync, statfsSync, statSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { dirname, join } from "node:path";
+import { promisify } from "node:util";
 import type { PackagerConfig, Settings } from "../../lib/config/config.ts";
 import { ensureDir } from "../../lib/config/ensure-dir.ts";
 import { VARIABLES } from "../../lib/config/variables.ts";
@@ -10,6 +12,8 @@ import { bad, type Finding, inTime, ok, reasonOf, warn } from "./finding.ts";
 type Source = PackagerConfig["source"];
 
 const MiB = 2 ** 20;
+const run = promisify(execFile);
+const RUN_DEADLINE_MS = 10_000;
 
 const checkFolder = (root: string, isAlone: boolean): Finding => {
   const { env, fallback } = VARIABLES.videoParentPath;
@@ -80,6 +84,22 @@ const checkLogin = (source: Source): Finding[] => {
   });
 };
 
+/** rsync is a program of the machine's, and runs ssh unless it speaks to a daemon. */
+const checkPrograms = async (source: Source): Promise<Finding[]> => {
+  if (source.kind !== "rsync") return [];
+  const programs = [["rsync", "--version"], ...(source.module === null ? [["ssh", "-V"]] : [])] as const;
+  return Promise.all(
+    programs.map(async ([program = "", flag = ""]) => {
+      try {
+        await run(program, [flag], { timeout: RUN_DEADLINE_MS });
+        return ok(program, "can be run");
+      } catch (error) {
+        return bad(program, reasonOf(error), `Install it (Debian: apt-get install rsync openssh-client).`);
+      }
+    }),
+  );
+};
+
 const checkWritable = (what: string, dir: string, variable: string): Finding => {
   const probe = join(dir, `.doctor-${process.pid}`);
   try {
@@ -116,6 +136,7 @@ export const checkPackager = async ({ packager, roles, warnings }: Settings): Pr
   return [
     source.kind === "filesystem" ? checkFolder(source.root, roles.length === 1) : await checkServer(source),
     ...checkLogin(source),
+    ...(await checkPrograms(source)),
     ...checkCache("input cache", packager.inputCache, VARIABLES.videoCachePath.env),
     ...checkCache("segment cache", packager.segmentCache, VARIABLES.segmentParentPath.env),
     checkWritable("cache index", dirname(packager.cacheDatabase), VARIABLES.cacheDatabase.env),
