@@ -8,6 +8,7 @@
  * (0: not taken), of the footer up to here 4.
  */
 import { createHash } from "node:crypto";
+import { readSync } from "node:fs";
 import type { FileHandle } from "node:fs/promises";
 import { crc32 } from "node:zlib";
 import { z } from "zod";
@@ -16,6 +17,7 @@ import { writeAll } from "../../lib/source/copy.ts";
 const MAGIC = Buffer.from("CSTLNC01", "latin1");
 const FOOTER_BYTES = 36;
 const HEAD_BYTES_MAX = 16 * 1024; // paths have 1 KiB at most, versions and ETags less
+const LOOK_BYTES = 1024; // most tails are shorter
 const PART_BYTES_MAX = 200; // NAME_MAX is 255
 const HASH_DIGITS = 32;
 const CHECKSUM_BYTES = 4;
@@ -94,21 +96,44 @@ export const readFully = async (handle: FileHandle, target: Uint8Array, position
 export const writeTail = (handle: FileHandle, tail: Omit<CacheTail, "blocksAt">): Promise<void> =>
   writeAll(handle, tailOf(tail), tail.contentBytes);
 
-/** The tail of a file of a cache; null when it is none, or torn. */
-export const readTail = async (handle: FileHandle): Promise<CacheTail | null> => {
-  const { size } = await handle.stat();
-  const footer = Buffer.alloc(FOOTER_BYTES);
-  if (size < FOOTER_BYTES || !(await readFully(handle, footer, size - FOOTER_BYTES))) return null;
-  if (!footer.subarray(0, 8).equals(MAGIC) || footer.readUInt32LE(32) !== checksumOf(footer.subarray(0, 32)))
-    return null;
+/** A tail in the last bytes of a file; a number: so many more have to be looked at; null: it is none, or torn. */
+const tailIn = (end: Buffer, sizeBytes: number): CacheTail | number | null => {
+  const footer = end.subarray(-FOOTER_BYTES);
+  if (end.length < FOOTER_BYTES || !footer.subarray(0, 8).equals(MAGIC)) return null;
+  if (footer.readUInt32LE(32) !== checksumOf(footer.subarray(0, 32))) return null;
   const headBytes = footer.readUInt32LE(8);
   const blockCount = footer.readUInt32LE(12);
   const contentBytes = Number(footer.readBigUInt64LE(16));
   const blocksAt = contentBytes + headBytes;
-  if (headBytes > HEAD_BYTES_MAX || blocksAt + blockCount * CHECKSUM_BYTES + FOOTER_BYTES !== size) return null;
-  const text = Buffer.alloc(headBytes);
-  if (!(await readFully(handle, text, contentBytes)) || footer.readUInt32LE(24) !== checksumOf(text)) return null;
+  if (headBytes > HEAD_BYTES_MAX || blocksAt + blockCount * CHECKSUM_BYTES + FOOTER_BYTES !== sizeBytes) return null;
+  const tailBytes = sizeBytes - contentBytes;
+  if (tailBytes > end.length) return tailBytes;
+  const text = end.subarray(end.length - tailBytes, end.length - tailBytes + headBytes);
+  if (footer.readUInt32LE(24) !== checksumOf(text)) return null;
   const head = Head.safeParse(JSON.parse(text.toString()));
   if (!head.success) return null;
   return { head: head.data, contentBytes, contentCrc: footer.readUInt32LE(28), blocksAt, blockCount };
+};
+
+/** The tail of a file of a cache; null when it is none, or torn. */
+export const readTail = async (handle: FileHandle): Promise<CacheTail | null> => {
+  const { size } = await handle.stat();
+  for (let bytes = LOOK_BYTES; ; ) {
+    const end = Buffer.alloc(Math.min(size, bytes));
+    if (!(await readFully(handle, end, size - end.length))) return null;
+    const tail = tailIn(end, size);
+    if (typeof tail !== "number") return tail;
+    bytes = tail;
+  }
+};
+
+/** As `readTail`, at once: a folder of thousands is read while nobody is served yet. */
+export const readTailSync = (fd: number, sizeBytes: number): CacheTail | null => {
+  for (let bytes = LOOK_BYTES; ; ) {
+    const end = Buffer.alloc(Math.min(sizeBytes, bytes));
+    if (readSync(fd, end, 0, end.length, sizeBytes - end.length) < end.length) return null;
+    const tail = tailIn(end, sizeBytes);
+    if (typeof tail !== "number") return tail;
+    bytes = tail;
+  }
 };

@@ -1,8 +1,8 @@
 /** A cache's folder on the disk. Files whose names are not ours are never touched: the folder may be a mistaken one. */
-import { type Dirent, rmdirSync } from "node:fs";
-import { open, readdir, unlink } from "node:fs/promises";
+import { closeSync, type Dirent, fstatSync, openSync, rmdirSync } from "node:fs";
+import { readdir, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { type CacheHead, cacheNameOf, readTail } from "./cache-file.ts";
+import { type CacheHead, cacheNameOf, readTailSync } from "./cache-file.ts";
 
 /** Files that are being written or removed; what a life before left there is removed. */
 export const TEMPORARY_FOLDER = "=tmp";
@@ -29,20 +29,19 @@ export interface Folder {
   readonly ignoredCount: number;
 }
 
-const inspected = async (dir: string, name: string): Promise<FoundFile | null> => {
+const inspected = (dir: string, name: string): FoundFile | null => {
+  let fd: number | undefined;
   try {
-    const handle = await open(join(dir, name), "r");
-    try {
-      const { blocks, atimeMs, mtimeMs } = await handle.stat(); // before our own reading counts as a use
-      const tail = await readTail(handle);
-      if (!tail || cacheNameOf(tail.head) !== name) return null;
-      const usedMs = Math.max(atimeMs, mtimeMs);
-      return { name, head: tail.head, sizeBytes: blocks * DISK_UNIT_BYTES, usedMs };
-    } finally {
-      await handle.close();
-    }
+    fd = openSync(join(dir, name), "r");
+    const { size, blocks, atimeMs, mtimeMs } = fstatSync(fd); // before our own reading counts as a use
+    const tail = readTailSync(fd, size);
+    if (!tail || cacheNameOf(tail.head) !== name) return null;
+    const usedMs = Math.max(atimeMs, mtimeMs);
+    return { name, head: tail.head, sizeBytes: blocks * DISK_UNIT_BYTES, usedMs };
   } catch {
     return null; // unreadable is as good as torn
+  } finally {
+    if (fd !== undefined) closeSync(fd);
   }
 };
 
@@ -87,10 +86,9 @@ export const lookThrough = async (dir: string, isKnown: (name: string) => boolea
       ignoredCount += 1;
       return false;
     }
-    const file = await inspected(dir, name);
+    const file = inspected(dir, name);
     if (file) found.push(file);
-    // It may have become known meanwhile.
-    return file === null && !isKnown(name) && remove(name);
+    return file === null && remove(name);
   };
   /** True when it is gone: folders that get empty are removed, but those that were are not ours to remove. */
   const walk = async (below: string, depth: number): Promise<boolean> => {

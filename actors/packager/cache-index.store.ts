@@ -16,6 +16,7 @@ import { ensureDir } from "../../lib/config/ensure-dir.ts";
 import type { Log } from "../../lib/log/log.ts";
 
 const FLUSH_MS = 2000;
+const ROWS_PER_TURN = 250; // about 3 ms
 const OPEN_WAIT_MS = 5000; // somebody else may just be writing
 const BUSY_WAIT_MS = 50; // the event loop stands still for so long at most; then the next flush tries again
 const BROKEN = new Set([11, 26]); // SQLITE_CORRUPT, SQLITE_NOTADB
@@ -189,19 +190,29 @@ export class CacheIndex {
     return rows.map((row) => ({ filename: String(row.filename), timestamp: Number(row.timestamp) }));
   }
 
-  #write(table: CacheTableName): void {
+  #write(table: CacheTableName, rowsMax = Number.POSITIVE_INFINITY): void {
     const pending = this.#pending[table];
     if (pending.size === 0) return;
+    const rows = [...pending].slice(0, rowsMax);
     const written = this.#transaction(({ tables }) => {
       const { add, touch, remove } = tables[table];
-      for (const [filename, todo] of pending) {
+      for (const [filename, todo] of rows) {
         if (todo.kind === "remove") remove.run(filename);
         else if (todo.kind === "add") add.run(filename, todo.timestamp);
         else touch.run(todo.timestamp, filename);
       }
       return true;
     });
-    if (written) pending.clear();
+    if (written) for (const [filename] of rows) pending.delete(filename);
+  }
+
+  /** Writes what is pending, a little in each turn: those who are served come between. */
+  #writeByAndBy(): void {
+    const pendingCount = (): number => CACHE_TABLES.reduce((sum, table) => sum + this.#pending[table].size, 0);
+    const before = pendingCount();
+    for (const table of CACHE_TABLES) this.#write(table, ROWS_PER_TURN);
+    const left = pendingCount();
+    if (left > 0 && left < before) setImmediate(() => this.#writeByAndBy()).unref();
   }
 
   #transaction<T>(act: (opened: Opened) => T): T | undefined {
@@ -237,7 +248,7 @@ export class CacheIndex {
   }
 
   #tick(): void {
-    this.flush();
+    this.#writeByAndBy();
     const version = this.#readDataVersion();
     if (version === this.#dataVersion) return;
     this.#dataVersion = version;

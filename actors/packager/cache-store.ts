@@ -251,7 +251,9 @@ export class CacheStore {
     const expired: CacheEntry[] = [];
     const leave = async (entry: CacheEntry, reason: RemovalReason): Promise<void> => {
       this.drop(entry, reason);
-      if (expired.push(entry) % SLICE === 0) await setImmediate();
+      if (expired.push(entry) % SLICE > 0) return;
+      table.flush();
+      await setImmediate();
     };
     // Looked up before the first turn ends: an entry that is made later under a name is another one.
     const rows = table.olderThan(oldestMs).map((row) => ({ ...row, entry: this.#entries.get(row.filename) }));
@@ -301,7 +303,9 @@ export class CacheStore {
     let count = 0;
     for (const entry of this.#inPlace.values()) {
       this.#putAside(entry);
-      if (++count % SLICE === 0) await setImmediate();
+      if (++count % SLICE > 0) continue;
+      this.options.table.flush();
+      await setImmediate();
     }
   }
 
