@@ -176,6 +176,16 @@ test("media in another file are not looked for in this one", async () => {
   await refused(elsewhere, /avc1 in another file, mp4a in another file/, "unsupported");
 });
 
+test("a track of another kind breaks nothing, whatever is in it", async () => {
+  const hint = boxOf(
+    "trak",
+    boxOf("tkhd", Buffer.alloc(84)),
+    boxOf("mdia", boxOf("hdlr", u32(0, 0), Buffer.from("hint"))),
+  );
+  const movie = await openMovie(readerOf(edit(plain, "moov", (moov) => boxOf("moov", moov.subarray(8), hint))));
+  assert.deepEqual([movie.ignored, movie.video.length, movie.audio.length], [["hint"], 1, 1]);
+});
+
 test("a compressed moov is unsupported", async () => {
   await refused(
     Buffer.concat([boxOf("ftyp"), boxOf("moov", boxOf("cmov", Buffer.alloc(8)))]),

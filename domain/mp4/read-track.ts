@@ -1,5 +1,5 @@
 /** Reads `trak` boxes (ISO/IEC 14496-12 §8.3). */
-import { type BoxView, damaged, unsupported } from "./box-view.ts";
+import { type BoxView, damaged, printable, unsupported } from "./box-view.ts";
 import { readCodec } from "./codec.ts";
 import { editShift } from "./edit-list.ts";
 import type { Codec, SampleTable, Track } from "./movie.ts";
@@ -36,11 +36,16 @@ const isElsewhere = (mdia: BoxView, entry: BoxView): boolean => {
 const codecOf = ({ stbl, handler }: Pick<TrackBoxes, "stbl" | "handler">, entry: BoxView): Codec | string =>
   readCodec(entry, { handler, stsdVersion: stbl.need("stsd").version });
 
+/** Handlers (§8.4.3) whose tracks may be served; of others no box has to make sense. */
+const HANDLERS = new Set(["vide", "soun", "text", "sbtl", "subt", "clcp"]);
+
 /** The boxes of a track; a text names what is not served. */
 export const readTrackBoxes = (trak: BoxView): TrackBoxes | string => {
   const tkhd = trak.need("tkhd");
   const mdia = trak.need("mdia");
   const handler = mdia.need("hdlr").slice(8, 4).toString("latin1");
+  const stsd = mdia.find("minf", "stbl", "stsd");
+  if (!HANDLERS.has(handler)) return printable(stsd?.body.toString("latin1", 12, 16) || handler);
   const stbl = mdia.need("minf", "stbl");
   const entries = stbl.need("stsd").childrenAfter(8).slice(0, DESCRIPTIONS_MAX);
   const [entry] = entries;
