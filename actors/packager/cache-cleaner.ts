@@ -1,7 +1,7 @@
 /**
  * Cleans the caches from time to time: what was invalidated, what was not used for too long, and the oldest files of a
- * cache above its limit (C-23, C-24). By node-cron, 0–5 s late so that the nodes of a machine don't clean at once; after
- * an error again in 30 s; and within seconds after another program has changed the index.
+ * cache above its limit (C-23, C-24). By node-cron, 0–5 s late so that not all nodes clean at once; 30 s after an error;
+ * and within seconds after another program has changed the index.
  */
 import { randomInt } from "node:crypto";
 import { type ScheduledTask, schedule, validate } from "node-cron";
@@ -35,7 +35,7 @@ export interface CleanedCache {
   readonly usage: CacheUsage;
 }
 
-/** The cron line of an interval; of one that does not divide a minute, an hour or a day, a line that fires more often. */
+/** The cron line of an interval; of one that divides no minute, hour or day, a line that fires more often. */
 export const cronOf = (intervalMs: number): string => {
   const seconds = Math.max(1, Math.round(intervalMs / SECOND_MS));
   const minutes = seconds / 60;

@@ -65,7 +65,7 @@ const removedIfEmpty = (dir: string): boolean => {
   }
 };
 
-/** All entries of a folder. Torn ones that the caller doesn't know, and what is left in the temporary folder, is removed. */
+/** All entries of a folder. What the caller doesn't know is removed where it is torn or temporary. */
 export const lookThrough = async (dir: string, isKnown: (name: string) => boolean): Promise<Folder> => {
   const found: FoundFile[] = [];
   const seen = new Set<string>();

@@ -219,7 +219,7 @@ export class CacheStore {
     return removedOf(this.#meant(isMeant));
   }
 
-  /** Removes what was invalidated or not used for too long, and the oldest entries until the cache is below its limit. */
+  /** Removes what was invalidated or not used for too long, and the oldest entries above the limit. */
   async clean(): Promise<Removed> {
     await this.#compareWithFolder();
     const removed = removedOf(await this.#expire());

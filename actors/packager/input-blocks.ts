@@ -1,6 +1,6 @@
 /**
- * Blocks of input files on their way: neighbours are fetched together, once however many want them; they are given out as
- * soon as they are in memory, then written, then their checksums.
+ * Blocks of input files on their way: neighbours are fetched together, once however many want them; they are given out
+ * as soon as they are in memory, then written, then their checksums.
  */
 import { codeOf, Fault, fail } from "../../contracts/errors.ts";
 import { writeAll } from "../../lib/source/copy.ts";

@@ -1,4 +1,4 @@
-/** What the two ways of keeping input files have in common: whole (`input-whole.ts`) and in ranges (`input-ranges.ts`). */
+/** What both ways of keeping input files have in common: whole (`input-whole.ts`), in ranges (`input-ranges.ts`). */
 import { statfs } from "node:fs/promises";
 import { fail } from "../../contracts/errors.ts";
 import type { Clock } from "../../lib/clock.ts";

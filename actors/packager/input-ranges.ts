@@ -166,7 +166,7 @@ export class RangeFiles implements Keeper {
     blocks.states[block] = isWhole && checksumOf(bytes) === blocks.checksums[block] ? BLOCK.there : BLOCK.damaged;
   }
 
-  /** Reads what is there and waits for what is not. Nothing writes to `target` any more when it ends, however it ends. */
+  /** Reads what is there and waits for what is not. When it ends, also by failing, nothing writes to `target`. */
   async #readPieces(blocks: Blocks, { offset, target, first, last }: Span, options: ReadOptions): Promise<void> {
     const pieces: Promise<void>[] = [];
     const part = (from: number, to: number): Range => {

@@ -38,7 +38,7 @@ export interface AdminDeps {
 
 const digest = (text: string): Buffer => createHash("sha256").update(text).digest();
 
-/** Whether an Authorization field has the token (RFC 6750 §2.1); how far it fits can't be told from the time it takes. */
+/** Whether an Authorization field has the token (RFC 6750 §2.1); its time does not tell how far it fits. */
 export const isAuthorized = (field: string | undefined, token: string): boolean => {
   const [, given = ""] = /^bearer +(\S+)$/i.exec(field ?? "") ?? [];
   return timingSafeEqual(digest(given), digest(token));

@@ -3,7 +3,7 @@
  *
  * The first request of a player brings a short token (`hdnts=` or `hdnea=`). Playlists that are answered to it name
  * their children with a session token (`hdntl=`), which lives longer, covers the session's files only, and can't be
- * turned into another one. Tokens are taken from the query before anything looks at it: what is cached never knows them.
+ * turned into another one. Tokens leave the query before anything else looks at it: what is cached never knows them.
  */
 import { createHmac, createSecretKey, type KeyObject, timingSafeEqual } from "node:crypto";
 import { posix } from "node:path";
