@@ -1,5 +1,6 @@
 /** NAL units of a sample, from length prefixes (ISO/IEC 14496-15 §4.3.2) to start codes (ITU-T H.264 and H.265 Annex B). */
-import type { NalSyntax } from "./video-stream.ts";
+import { ESCAPED_GROWTH, type SampleEncryption } from "./sample-aes.ts";
+import type { NalSyntax, VideoStream } from "./video-stream.ts";
 
 const START_CODE_BYTES = 4;
 /** A delimiter has two or three; what says that it is longer is damaged, and stays where it is. */
@@ -51,9 +52,9 @@ export class AccessUnit {
     this.#leaveDelimiter();
   }
 
-  /** Copies the units to `target`, with start codes in place of lengths of `lengthBytes`. */
-  expanded(bytes: Uint8Array, sample: ShortLengths): void {
-    const { at, size, lengthBytes, target } = sample;
+  /** Copies the units to `target` with start codes in place of lengths, encrypted if wanted. */
+  expanded(bytes: Buffer, sample: GrowingSample): void {
+    const { at, size, lengthBytes, target, encryption } = sample;
     this.#begin(target);
     const end = at + size;
     let unit = at;
@@ -64,11 +65,13 @@ export class AccessUnit {
       unit += lengthBytes;
       const length = Math.min(told, end - unit);
       if (length > 0) {
+        const unitAt = to + START_CODE_BYTES;
         bytes.fill(0, to, to + 3);
         bytes[to + 3] = 1;
-        bytes.copyWithin(to + START_CODE_BYTES, unit, unit + length);
+        const unitEnd = encryption?.unit(bytes, unitAt, { from: unit, length }) ?? unitAt + length;
+        if (!encryption) bytes.copyWithin(unitAt, unit, unit + length);
         this.#note(bytes, to, length);
-        to += START_CODE_BYTES + length;
+        to = unitEnd;
       }
       unit += length;
     }
@@ -107,15 +110,18 @@ export class AccessUnit {
   }
 }
 
-/** A sample whose NAL units have prefixes of one or two bytes. */
-export interface ShortLengths {
+/** A sample that has other bytes in the stream than in the file. */
+export interface GrowingSample {
   readonly at: number;
   readonly size: number;
+  /** Bytes of a length prefix. */
   readonly lengthBytes: number;
-  /** Room for `expandedBytesMax`. */
+  /** Null: it stays clear. */
+  readonly encryption: SampleEncryption | null;
+  /** Room for `growth` times its size. */
   readonly target: number;
 }
 
-/** The most that a sample grows to: units of one byte are the worst. */
-export const expandedBytesMax = (size: number, lengthBytes: number): number =>
-  Math.ceil((size * (START_CODE_BYTES + 1)) / (lengthBytes + 1));
+/** How many times its size a sample may have in the stream: units of one byte are the worst, or emulated start codes. */
+export const growth = ({ nalLengthBytes, isEncrypted }: VideoStream): number =>
+  ((START_CODE_BYTES + 1) / (nalLengthBytes + 1)) * (isEncrypted ? ESCAPED_GROWTH : 1);

@@ -5,6 +5,7 @@ import { ADTS_FRAME_BYTES_MAX, adtsOf } from "./adts.ts";
 import { TICKS_PER_SECOND, type TrackClock } from "./clock.ts";
 import { type NoTsMapping, noTsMapping } from "./mapping.ts";
 import { type ListedStream, languageDescriptor, PID, registration } from "./psi.ts";
+import { encryptedAac } from "./sample-aes.ts";
 
 export interface AudioStream {
   readonly listed: ListedStream;
@@ -16,6 +17,8 @@ export interface AudioStream {
   readonly frameHeader: Buffer;
   /** Of a frame without that header; what is longer is damaged, and cut. */
   readonly frameBytesMax: number;
+  /** Frames are encrypted (`sample-aes.ts`). */
+  readonly isEncrypted: boolean;
 }
 
 /** How a codec is carried. */
@@ -23,7 +26,7 @@ interface Carriage {
   /** ISO/IEC 13818-1 Table 2-34; ATSC A/52 Annexes A and G. */
   readonly streamType: number;
   readonly streamId: number;
-  readonly registered?: string;
+  readonly descriptors?: readonly number[];
   readonly frameHeader?: Buffer;
 }
 const MPEG_AUDIO = 0xc0;
@@ -39,8 +42,10 @@ const isMp3 = ({ fourcc, codecs }: AudioCodec): boolean =>
   fourcc === ".mp3" || /^(?:mp3|mp4a\.(?:69|6b|40\.34))$/i.test(codecs);
 
 const carriageOf = (codec: AudioCodec): Carriage | string => {
-  if (codec.fourcc === "ac-3") return { streamType: 0x81, streamId: PRIVATE_STREAM_1, registered: "AC-3" };
-  if (codec.fourcc === "ec-3") return { streamType: 0x87, streamId: PRIVATE_STREAM_1, registered: "EAC3" };
+  if (codec.fourcc === "ac-3")
+    return { streamType: 0x81, streamId: PRIVATE_STREAM_1, descriptors: registration("AC-3") };
+  if (codec.fourcc === "ec-3")
+    return { streamType: 0x87, streamId: PRIVATE_STREAM_1, descriptors: registration("EAC3") };
   if (isMp3(codec)) return { streamType: codec.sampleRate >= MPEG1_RATE_MIN ? 0x03 : 0x04, streamId: MPEG_AUDIO };
   if (!codec.audioSpecificConfig) return "of audio only AAC, AC-3, E-AC-3 and MP3 have one";
   const adts = adtsOf(codec.audioSpecificConfig);
@@ -48,22 +53,28 @@ const carriageOf = (codec: AudioCodec): Carriage | string => {
   return { streamType: 0x0f, streamId: MPEG_AUDIO, frameHeader: adts.header };
 };
 
-export const audioStream = (track: AudioTrack): AudioStream | NoTsMapping => {
-  const carriage = carriageOf(track.codec);
+/** Others need the start of their media, or are nowhere said to be possible. */
+const encryptedCarriageOf = (codec: AudioCodec): Carriage | string => {
+  const carriage = carriageOf(codec);
+  if (typeof carriage === "string") return carriage;
+  if (!codec.audioSpecificConfig || !carriage.frameHeader) return "of encrypted audio only AAC has one";
+  return { ...carriage, ...encryptedAac(codec.codecs, codec.audioSpecificConfig) };
+};
+
+export const audioStream = (track: AudioTrack, isEncrypted: boolean): AudioStream | NoTsMapping => {
+  const carriage = isEncrypted ? encryptedCarriageOf(track.codec) : carriageOf(track.codec);
   if (typeof carriage === "string") return noTsMapping(track.codec, carriage);
-  const { streamType, streamId, registered, frameHeader } = carriage;
+  const { streamType, streamId, descriptors = [], frameHeader } = carriage;
   const { samplesPerFrame, sampleRate } = track.codec;
   const letters = threeLetterLanguage(track.language);
-  const descriptors = [
-    ...(registered ? registration(registered) : []),
-    ...(letters === "und" ? [] : languageDescriptor(letters)),
-  ];
+  const language = letters === "und" ? [] : languageDescriptor(letters);
   return {
-    listed: { pid: PID.audio, streamType, descriptors },
+    listed: { pid: PID.audio, streamType, descriptors: [...descriptors, ...language] },
     clock: track,
     streamId,
     frameTicks: samplesPerFrame > 0 && sampleRate > 0 ? (samplesPerFrame * TICKS_PER_SECOND) / sampleRate : null,
     frameHeader: frameHeader ?? NO_HEADER,
     frameBytesMax: frameHeader ? ADTS_FRAME_BYTES_MAX - frameHeader.length : FRAME_BYTES_MAX,
+    isEncrypted,
   };
 };

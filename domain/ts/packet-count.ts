@@ -7,7 +7,9 @@ import type { VideoStream } from "./video-stream.ts";
 
 /** With lengths of four bytes a sample keeps its size when they become start codes. */
 const SAME_SIZE_LENGTH_BYTES = 4;
-export const keepsSize = ({ nalLengthBytes }: VideoStream): boolean => nalLengthBytes === SAME_SIZE_LENGTH_BYTES;
+/** A sample has as many bytes in the stream as in the file. */
+export const keepsSize = ({ nalLengthBytes, isEncrypted }: VideoStream): boolean =>
+  nalLengthBytes === SAME_SIZE_LENGTH_BYTES && !isEncrypted;
 
 export interface UnitShape {
   readonly size: number;
@@ -30,7 +32,7 @@ export const pesPackets = (payloadBytes: number, fieldBytes: number): number =>
 
 /** Packets of a segment, before any are put in to complete a cycle of 16. */
 export interface PacketCounts {
-  /** Null where NAL lengths of one or two bytes make it depend on the media. */
+  /** Null where NAL lengths of one or two bytes, or encryption, make it depend on the media. */
   readonly video: number | null;
   readonly audio: number;
   /** Of a timed ID3 tag. */

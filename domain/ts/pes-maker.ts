@@ -1,5 +1,5 @@
 /** Prepares PES packets: headers, delimiters and parameter sets go to the scratch, media stays where it was read to. */
-import { AccessUnit } from "./access-unit.ts";
+import { AccessUnit, type GrowingSample } from "./access-unit.ts";
 import { sealAdts } from "./adts.ts";
 import type { TsMemory } from "./memory.ts";
 import { CLOCK_LEAD_TICKS, type MuxOrder, type SegmentSamples } from "./order.ts";
@@ -7,6 +7,7 @@ import { keepsSize, type PacketCounts, pesPackets, unitPackets } from "./packet-
 import { CLOCK_BYTES, missingPackets, PacketStream, PesPackets, spareRoom, writePesHeader } from "./pes.ts";
 import type { TsProgram } from "./program.ts";
 import { PAYLOAD_BYTES, PID } from "./psi.ts";
+import { type SampleCipher, SampleEncryption } from "./sample-aes.ts";
 import type { SourceWindow } from "./source-window.ts";
 import type { VideoStream } from "./video-stream.ts";
 
@@ -14,6 +15,12 @@ const VIDEO_STREAM_ID = 0xe0;
 const PRIVATE_STREAM_1 = 0xbd;
 /** Where `nuh_temporal_id_plus1` of a delimiter is, behind its start code (ITU-T H.265 §7.3.1.2). */
 const TEMPORAL_ID_AT = 5;
+
+/** What PES packets are made of. */
+export interface EncodedMedia extends SegmentSamples {
+  readonly program: TsProgram;
+  readonly cipher?: SampleCipher | null;
+}
 
 export class PesMaker {
   /** The one that was prepared last. */
@@ -24,12 +31,15 @@ export class PesMaker {
   readonly #video: PacketStream;
   readonly #audio: PacketStream;
   readonly #metadata: PacketStream;
+  readonly #encryption: SampleEncryption | null;
   readonly #unit: AccessUnit | null;
   readonly #header = { streamId: 0, payloadBytes: 0, pts: 0, dts: 0 };
 
-  constructor(program: TsProgram, samples: SegmentSamples, counts: PacketCounts) {
+  constructor(media: EncodedMedia, counts: PacketCounts) {
+    const { program } = media;
     this.#program = program;
-    this.#samples = samples;
+    this.#samples = media;
+    this.#encryption = media.cipher ? new SampleEncryption(media.cipher) : null;
     this.#unit = program.video && new AccessUnit(program.video.syntax);
     this.#video = new PacketStream(PID.video, counts.video ?? 0);
     this.#audio = new PacketStream(PID.audio, counts.audio);
@@ -46,7 +56,7 @@ export class PesMaker {
     const size = samples.size[order.sample]!;
     const at = window.addressOf(samples.offset[order.sample]!);
     if (keepsSize(stream)) unit.inPlace(bytes, at, size);
-    else unit.expanded(bytes, { at, size, lengthBytes: stream.nalLengthBytes, target: window.expansionAt });
+    else unit.expanded(bytes, this.#growing(stream, { at, size, target: window.expansionAt }));
     pes.isRandomAccess = samples.sync[order.sample] === 1;
     pes.clockTicks = order.dts - CLOCK_LEAD_TICKS;
     const hasSets = pes.isRandomAccess || order.isFirstUnit;
@@ -66,6 +76,10 @@ export class PesMaker {
     // The last one completes the cycle whatever it is: in a sample that is not damaged there is room.
     pes.sparePackets = order.isLastUnit ? missingPackets(this.#video.count + needed) : this.#video.takeSpare(room);
     pes.packets = needed + pes.sparePackets;
+  }
+
+  #growing({ nalLengthBytes, isEncrypted }: VideoStream, sample: Omit<GrowingSample, "lengthBytes" | "encryption">) {
+    return { ...sample, lengthBytes: nalLengthBytes, encryption: isEncrypted ? this.#encryption : null };
   }
 
   #writeUnitHeader(bytes: Uint8Array, at: number, { pts, dts }: MuxOrder): number {
@@ -105,6 +119,7 @@ export class PesMaker {
     for (let index = order.sample; index < order.sampleEnd; index += 1) {
       const size = Math.min(samples.size[index]!, frameBytesMax);
       const from = window.addressOf(samples.offset[index]!);
+      const frameAt = to;
       if (frameHeader.length > 0) {
         bytes.set(frameHeader, to);
         sealAdts(bytes, to, frameHeader.length + size);
@@ -112,6 +127,7 @@ export class PesMaker {
       }
       bytes.copyWithin(to, from, from + size);
       to += size;
+      if (stream.isEncrypted) this.#encryption?.adtsFrame(bytes, frameAt, to);
     }
   }
 

@@ -18,15 +18,18 @@ export interface ProgramTracks {
   /** Null: none is sent. */
   readonly video: VideoTrack | null;
   readonly audio: AudioTrack | null;
+  /** Media is encrypted by SAMPLE-AES: segments need a cipher. */
+  readonly sampleAes?: boolean;
   /** Lists a stream of timed ID3 tags, which segments may then carry. */
   readonly id3?: boolean;
 }
 
 /** Made once per file and choice of tracks; says which codec stands against it where there is no such stream. */
 export const tsProgram = (tracks: ProgramTracks): TsProgram | NoTsMapping => {
-  const video = tracks.video && videoStream(tracks.video);
+  const { sampleAes = false } = tracks;
+  const video = tracks.video && videoStream(tracks.video, sampleAes);
   if (video && "kind" in video) return video;
-  const audio = tracks.audio && audioStream(tracks.audio);
+  const audio = tracks.audio && audioStream(tracks.audio, sampleAes);
   if (audio && "kind" in audio) return audio;
   const streams = [video, audio].flatMap((stream) => stream?.listed ?? []);
   const pmt = pmtPacket({

@@ -6,6 +6,7 @@ import { COUNTER_CYCLE, writeClockPacket } from "./pes.ts";
 import { PesMaker } from "./pes-maker.ts";
 import type { TsProgram } from "./program.ts";
 import { PACKET_BYTES } from "./psi.ts";
+import type { SampleCipher } from "./sample-aes.ts";
 import { type SourceRoom, SourceWindow } from "./source-window.ts";
 
 export interface SegmentInput extends SegmentSamples {
@@ -14,6 +15,8 @@ export interface SegmentInput extends SegmentSamples {
   readonly segmentIndex: number;
   /** A timed ID3 tag (`artworkTag`), if the program lists their stream. */
   readonly tag?: Buffer | null;
+  /** Of a program whose media is encrypted. */
+  readonly cipher?: SampleCipher | null;
 }
 
 /** Where packets go. */
@@ -35,7 +38,7 @@ export interface PacketRoom {
  * and PMT count segments, other PIDs have a multiple of 16 packets.
  */
 export class TsSegment {
-  /** Size of the whole segment; null where it is not known before the media is read (NAL lengths of 1 or 2 bytes). */
+  /** Size of the whole segment; null where that depends on the media: NAL lengths of 1 or 2 bytes, SAMPLE-AES of video. */
   readonly exactBytes: number | null;
   readonly #input: SegmentInput;
   readonly #order: MuxOrder;
@@ -53,12 +56,14 @@ export class TsSegment {
   #repeats = false;
 
   constructor(input: SegmentInput) {
+    if (isEncrypted(input.program) && !input.cipher)
+      throw new Error("bug: a segment that is to be encrypted has no cipher");
     const counts = countPackets(input.program, input, input.tag?.length ?? 0);
     this.exactBytes = segmentBytes(counts);
     this.#input = input;
     this.#order = new MuxOrder(input.program, input);
     this.#window = new SourceWindow(input.program, input);
-    this.#maker = new PesMaker(input.program, input, counts);
+    this.#maker = new PesMaker(input, counts);
     this.#tagIsDue = (input.tag?.length ?? 0) > 0;
   }
 
@@ -155,6 +160,8 @@ export class TsSegment {
     this.#maker.tag(memory, this.#window, { tag: this.#input.tag ?? NO_TAG, pts });
   }
 }
+
+const isEncrypted = ({ video, audio }: TsProgram): boolean => (video ?? audio)?.isEncrypted === true;
 
 const COUNTER_AT = 3;
 const NO_TAG = Buffer.alloc(0);

@@ -1,6 +1,6 @@
 /** Which part of a segment's media is in memory, and where. */
 import { MovieError } from "../mp4/movie.ts";
-import { expandedBytesMax } from "./access-unit.ts";
+import { growth } from "./access-unit.ts";
 import { Extents, type SourceRange } from "./extents.ts";
 import { TS_SCRATCH_BYTES } from "./memory.ts";
 import { MuxOrder, type SegmentSamples } from "./order.ts";
@@ -8,9 +8,6 @@ import { keepsSize } from "./packet-count.ts";
 import type { TsProgram } from "./program.ts";
 
 const GAP_BYTES = 64 * 1024;
-/** How much a sample with lengths of one byte may grow, against its size. */
-const growthOf = (lengthBytes: number): number => expandedBytesMax(1000, lengthBytes) / 1000;
-
 /** How much of the file may be in memory at once. */
 export interface SourceRoom {
   /** Of the area: `TS_SCRATCH_BYTES` of it are not for the file. */
@@ -43,7 +40,7 @@ export class SourceWindow {
     const { video } = program;
     this.#plan = new MuxOrder(program, samples);
     this.#samples = samples;
-    this.#growth = video && !keepsSize(video) ? growthOf(video.nalLengthBytes) : 0;
+    this.#growth = video && !keepsSize(video) ? growth(video) : 0;
   }
 
   /** Free for headers: `TS_SCRATCH_BYTES` at the end of the area. */

@@ -3,6 +3,7 @@ import type { VideoTrack } from "../mp4/movie.ts";
 import type { TrackClock } from "./clock.ts";
 import { type NoTsMapping, noTsMapping } from "./mapping.ts";
 import { type ListedStream, PID, registration } from "./psi.ts";
+import { ENCRYPTED_AVC } from "./sample-aes.ts";
 
 /** Room for them is kept in every source area. */
 export const PARAMETER_SET_BYTES_MAX = 32 * 1024;
@@ -55,6 +56,8 @@ export interface VideoStream {
   readonly nalLengthBytes: number;
   readonly sets: readonly ParameterSet[];
   readonly setBytes: number;
+  /** Slices are encrypted (`sample-aes.ts`). */
+  readonly isEncrypted: boolean;
 }
 
 const parameterSet = ({ isHevc, firstSetType, setTypeCount }: NalSyntax, unit: Buffer): ParameterSet => {
@@ -76,21 +79,28 @@ const decodeLeadOf = ({ table }: VideoTrack): number => {
   return Math.abs(compositionOffset.reduce((lowest, offset) => Math.min(lowest, offset), 0));
 };
 
-export const videoStream = (track: VideoTrack): VideoStream | NoTsMapping => {
+const listed = ({ isHevc, streamType }: NalSyntax, isEncrypted: boolean): ListedStream => {
+  if (isEncrypted)
+    return { pid: PID.video, streamType: ENCRYPTED_AVC.streamType, descriptors: ENCRYPTED_AVC.descriptors };
+  return { pid: PID.video, streamType, descriptors: isHevc ? registration("HEVC") : [] };
+};
+
+export const videoStream = (track: VideoTrack, isEncrypted: boolean): VideoStream | NoTsMapping => {
   const { fourcc, nalLengthBytes, parameterSets } = track.codec;
   const syntax = SYNTAX[fourcc];
   if (!syntax) return noTsMapping(track.codec, "of video only H.264 and H.265 have one");
+  if (isEncrypted && syntax.isHevc) return noTsMapping(track.codec, "of encrypted video only H.264 has one");
   const sets = parameterSets.map((unit) => parameterSet(syntax, unit));
   const setBytes = sets.reduce((sum, { bytes }) => sum + bytes.length, 0);
   if (setBytes > PARAMETER_SET_BYTES_MAX) return noTsMapping(track.codec, `${setBytes} bytes of parameter sets`);
-  const descriptors = syntax.isHevc ? registration("HEVC") : [];
   return {
-    listed: { pid: PID.video, streamType: syntax.streamType, descriptors },
+    listed: listed(syntax, isEncrypted),
     clock: track,
     decodeLead: decodeLeadOf(track),
     syntax,
     nalLengthBytes,
     sets,
     setBytes,
+    isEncrypted,
   };
 };
