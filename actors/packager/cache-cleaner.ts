@@ -1,7 +1,7 @@
 /**
- * Cleans the caches from time to time: what was invalidated, what was not used for too long, and the oldest files of a
- * cache above its limit (C-23, C-24). By node-cron, 0–5 s late so that not all nodes clean at once; 30 s after an error;
- * and within seconds after another program has changed the index.
+ * Cleans the caches from time to time: what was invalidated, what was not used for too long, and the oldest files of one
+ * above its limit (C-23, C-24). By node-cron, 0–5 s late so that not all nodes clean at once; 30 s after an error; and
+ * within seconds after another program has changed the index.
  */
 import { randomInt } from "node:crypto";
 import { type ScheduledTask, schedule, validate } from "node-cron";
