@@ -55,7 +55,7 @@ export class FtpSource implements ContentSource {
 
   async open(path: string, options: ReadOptions = {}): Promise<SourceObject> {
     const opened = { path, stat: await this.stat(path, options), held: new Uint8Array(0) };
-    return new RangedObject(this.kind, opened, (...part) => this.#readPart(...part));
+    return new RangedObject(opened, { read: (...part) => this.#readPart(...part) });
   }
 
   async *list(path: string, { signal }: ReadOptions = {}): AsyncIterable<SourceEntry> {

@@ -13,7 +13,7 @@ import { codeOfStatus, lengthOf, parseContentRange, statOfAnswer } from "./http-
 import { forget, HttpClient } from "./http-client.ts";
 import { checkedSourcePath } from "./paths.ts";
 import type { ContentSource, ReadOptions, SourceCapabilities, SourceEntry, SourceObject, SourceStat } from "./port.ts";
-import { type Opened, RangedObject } from "./ranged-object.ts";
+import { type Opened, RangedObject, WholeObject } from "./ranged-object.ts";
 import type { HttpSettings, SourceTools } from "./settings.ts";
 import { mustBeSame } from "./versions.ts";
 import { limitsOf, type NetworkLimits, type Watch, type Watched } from "./watch.ts";
@@ -24,6 +24,12 @@ const HEAD_BYTES = 64 * 1024;
 const HELD_BYTES_MAX = 1024 * 1024;
 const COPY_WINDOWS = 3;
 const IDENTITY = { "accept-encoding": "identity" };
+
+interface Begun {
+  readonly stat: SourceStat;
+  /** From the file's beginning; null: its ranges can't be had. */
+  readonly held: Uint8Array | null;
+}
 
 const refuse = (response: IncomingMessage, path: string): never => {
   const status = response.statusCode ?? 0;
@@ -74,12 +80,13 @@ export class HttpSource implements ContentSource {
 
   open(path: string, { signal }: ReadOptions = {}): Promise<SourceObject> {
     return this.#attempt({ path, signal, bytes: HELD_BYTES_MAX }, async (watch) => {
-      const opened = await this.#begin(path, HEAD_BYTES, watch);
-      if (opened.wholeOnly && this.#ranges) {
+      const { held, stat } = await this.#begin(path, HEAD_BYTES, watch);
+      if (held !== null) return new RangedObject({ path, stat, held }, { read: (...part) => this.#readPart(...part) });
+      if (this.#ranges) {
         this.#ranges = false;
         this.#tools.log.warn({ path }, "http source: the server ignores ranges; big files are fetched whole");
       }
-      return new RangedObject(this.kind, opened, (...part) => this.#readPart(...part));
+      return new WholeObject(this.kind, path, stat);
     });
   }
 
@@ -113,14 +120,14 @@ export class HttpSource implements ContentSource {
   }
 
   /** The first `bytes` of a file, with all that the answer says of it. */
-  async #begin(path: string, bytes: number, watch: Watch): Promise<Opened> {
+  async #begin(path: string, bytes: number, watch: Watch): Promise<Begun> {
     const headers = { ...IDENTITY, range: `bytes=0-${bytes - 1}` };
     const response = await this.#client.ask({ method: "GET", path, headers, watch });
     checkCoding(response);
     const range = parseContentRange(response.headers["content-range"]);
     if (response.statusCode === 416 && range?.totalBytes === 0) {
       forget(response, this.#limits.idleTimeoutMs);
-      return { path, stat: statOfAnswer(response.headers, 0), held: new Uint8Array(0) };
+      return { stat: statOfAnswer(response.headers, 0), held: new Uint8Array(0) };
     }
     if (response.statusCode === 200) return this.#beginWhole(path, response, watch);
     if (response.statusCode !== 206) refuse(response, path);
@@ -128,20 +135,20 @@ export class HttpSource implements ContentSource {
     const held = new Uint8Array(Math.min(bytes, range.range.end + 1));
     const { bytes: got } = await readInto(response, held, watch);
     if (got !== held.length) fail("SOURCE_TRUNCATED", { path });
-    return { path, stat: statOfAnswer(response.headers, range.totalBytes), held };
+    return { stat: statOfAnswer(response.headers, range.totalBytes), held };
   }
 
   /** A range was answered with the whole: it may be all that there is, or the server has no ranges. */
-  async #beginWhole(path: string, response: IncomingMessage, watch: Watch): Promise<Opened> {
+  async #beginWhole(path: string, response: IncomingMessage, watch: Watch): Promise<Begun> {
     const length = lengthOf(response.headers);
     if (length !== null && length > HELD_BYTES_MAX) {
       response.destroy();
-      return { path, stat: statOfAnswer(response.headers, length), held: new Uint8Array(0), wholeOnly: true };
+      return { stat: statOfAnswer(response.headers, length), held: null };
     }
     const target = new Uint8Array(length ?? HELD_BYTES_MAX);
     const { bytes, isWhole } = await readInto(response, target, watch);
     if (!isWhole || (length !== null && bytes !== length)) fail("SOURCE_TRUNCATED", { path });
-    return { path, stat: statOfAnswer(response.headers, bytes), held: target.slice(0, bytes) };
+    return { stat: statOfAnswer(response.headers, bytes), held: target.slice(0, bytes) };
   }
 
   /** A server may answer a range with its beginning alone (RFC 9110 §15.3.7): the rest is asked for again. */

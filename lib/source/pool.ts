@@ -1,4 +1,5 @@
 /** A few connections to one server: taken, used by one exchange at a time, given back or thrown away. */
+import { Turns } from "./turns.ts";
 import type { Watch } from "./watch.ts";
 
 export interface Connection {
@@ -27,64 +28,42 @@ interface Idle<C> {
 
 export class ConnectionPool<C extends Connection> {
   readonly #rules: PoolRules<C>;
+  readonly #turns: Turns;
   readonly #idle: Idle<C>[] = [];
-  readonly #waiting: (() => void)[] = [];
-  #taken = 0;
+  #isClosed = false;
 
   constructor(rules: PoolRules<C>) {
     this.#rules = rules;
+    this.#turns = new Turns(rules.connectionsMax);
   }
 
   /** Waits for its turn, within the watch; `isFresh` takes none that was kept. */
   async take(watch: Watch, { isFresh = false } = {}): Promise<Lease<C>> {
-    await this.#turn(watch);
+    await this.#turns.take(watch);
     try {
       const kept = this.#kept();
       if (kept && !isFresh) return { connection: kept, isKept: true };
       kept?.close();
       return { connection: await this.#rules.connect(watch), isKept: false };
     } catch (error) {
-      this.#leave();
+      this.#turns.leave();
       throw error;
     }
   }
 
   /** Gives a connection back; a broken one is closed. */
   give(connection: C): void {
-    if (connection.isBroken) connection.close();
+    if (connection.isBroken || this.#isClosed) connection.close();
     else this.#keep(connection);
-    this.#leave();
+    this.#turns.leave();
   }
 
   close(): void {
+    this.#isClosed = true;
     for (const { connection, timer } of this.#idle.splice(0)) {
       clearTimeout(timer);
       connection.close();
     }
-  }
-
-  async #turn(watch: Watch): Promise<void> {
-    if (this.#taken < this.#rules.connectionsMax) {
-      this.#taken += 1;
-      return;
-    }
-    const turn = Promise.withResolvers<void>();
-    this.#waiting.push(turn.resolve);
-    try {
-      await watch.race(turn.promise);
-    } catch (error) {
-      const place = this.#waiting.indexOf(turn.resolve);
-      // Not there any more: its turn came in the same moment, and is the next one's.
-      if (place >= 0) this.#waiting.splice(place, 1);
-      else this.#leave();
-      throw error;
-    }
-  }
-
-  #leave(): void {
-    const next = this.#waiting.shift();
-    if (next) next();
-    else this.#taken -= 1;
   }
 
   #kept(): C | undefined {

@@ -1,4 +1,4 @@
-/** An object of a server whose first bytes came with the opening, and whose other ranges are asked for. */
+/** Objects of a server: one whose ranges are asked for, and one that is fetched whole. */
 import { refuseRange } from "./faults.ts";
 import type { ReadOptions, SourceObject, SourceStat } from "./port.ts";
 import { checkRange } from "./versions.ts";
@@ -6,43 +6,69 @@ import { checkRange } from "./versions.ts";
 export interface Opened {
   readonly path: string;
   readonly stat: SourceStat;
-  /** From its beginning; empty for one that is read whole only. */
+  /** Bytes from its beginning that came with the opening. */
   readonly held: Uint8Array;
-  readonly wholeOnly?: true;
 }
 
-export type ReadPart = (opened: Opened, offset: number, target: Uint8Array, options: ReadOptions) => Promise<void>;
+interface Ways {
+  /** Reads a range that is not held. */
+  readonly read: (opened: Opened, offset: number, target: Uint8Array, options: ReadOptions) => Promise<void>;
+  /** Called once. */
+  readonly close?: (opened: Opened) => void;
+}
 
 export class RangedObject implements SourceObject {
   readonly stat: SourceStat;
-  readonly wholeOnly?: true;
-  readonly #kind: string;
   readonly #opened: Opened;
-  readonly #read: ReadPart;
+  readonly #ways: Ways;
   #held: Uint8Array;
+  #isClosed = false;
 
-  constructor(kind: string, opened: Opened, read: ReadPart) {
+  constructor(opened: Opened, ways: Ways) {
     this.stat = opened.stat;
-    if (opened.wholeOnly) this.wholeOnly = true;
-    this.#kind = kind;
     this.#opened = opened;
     this.#held = opened.held;
-    this.#read = read;
+    this.#ways = ways;
   }
 
   async readRange(offset: number, target: Uint8Array, options: ReadOptions = {}): Promise<void> {
+    if (this.#isClosed) throw new Error(`bug: ${this.#opened.path} is read after it was closed`);
     options.signal?.throwIfAborted();
     checkRange(this.#opened.path, this.stat, offset, target.length);
-    if (this.wholeOnly) refuseRange(this.#kind, this.#opened.path);
     const end = offset + target.length;
     if (end <= this.#held.length) return target.set(this.#held.subarray(offset, end));
     if (target.length === 0) return;
     // A reader who goes past the first bytes has seen them; a file that is held whole never comes here.
     this.#held = new Uint8Array(0);
-    await this.#read(this.#opened, offset, target, options);
+    await this.#ways.read(this.#opened, offset, target, options);
   }
 
   async close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
     this.#held = new Uint8Array(0);
+    this.#ways.close?.(this.#opened);
   }
+}
+
+/** Its ranges can't be had: `fetchTo` of its source is the way. */
+export class WholeObject implements SourceObject {
+  readonly wholeOnly = true;
+  readonly stat: SourceStat;
+  readonly #kind: string;
+  readonly #path: string;
+
+  constructor(kind: string, path: string, stat: SourceStat) {
+    this.#kind = kind;
+    this.#path = path;
+    this.stat = stat;
+  }
+
+  async readRange(offset: number, target: Uint8Array, { signal }: ReadOptions = {}): Promise<void> {
+    signal?.throwIfAborted();
+    checkRange(this.#path, this.stat, offset, target.length);
+    refuseRange(this.#kind, this.#path);
+  }
+
+  async close(): Promise<void> {}
 }

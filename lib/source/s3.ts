@@ -122,7 +122,7 @@ export class S3Source implements ContentSource {
   open(path: string, { signal }: ReadOptions = {}): Promise<SourceObject> {
     return this.#attempt({ path, signal, bytes: HEAD_BYTES }, async (watch) => {
       const opened = await this.#begin(path, watch);
-      return new RangedObject(this.kind, opened, (...part) => this.#readPart(...part));
+      return new RangedObject(opened, { read: (...part) => this.#readPart(...part) });
     });
   }
 

@@ -71,4 +71,45 @@ export interface FtpSettings {
   readonly caFile?: string | null;
 }
 
-export type SourceSettings = FilesystemSettings | HttpSettings | S3Settings | FtpSettings;
+/** How an SSH server is logged in to. */
+export interface SshLogin {
+  readonly host: string;
+  readonly port: number;
+  readonly user: string;
+  readonly password: string | null;
+  /** A private key; tried besides the password. */
+  readonly keyFile: string | null;
+  /** Opens the private key. */
+  readonly passphrase: string | null;
+  /** A server whose key is not in this file is refused. */
+  readonly knownHostsFile: string;
+}
+
+/** A folder of an SSH server, by SFTP; the path is empty for the one that a login leads to. */
+export interface SftpSettings extends SshLogin {
+  readonly kind: "sftp";
+  readonly path: string;
+}
+
+/** The same by scp. */
+export interface ScpSettings extends SshLogin {
+  readonly kind: "scp";
+  readonly path: string;
+}
+
+/** The same by rsync over SSH, or a module of an rsync daemon. */
+export interface RsyncSettings extends SshLogin {
+  readonly kind: "rsync";
+  /** Null: over SSH, with its programs. With a daemon the port is its own. */
+  readonly module: string | null;
+  readonly path: string;
+}
+
+export type SourceSettings =
+  | FilesystemSettings
+  | HttpSettings
+  | S3Settings
+  | FtpSettings
+  | SftpSettings
+  | ScpSettings
+  | RsyncSettings;

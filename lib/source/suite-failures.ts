@@ -10,8 +10,8 @@ import type { ContentSource } from "./port.ts";
 import type { Subject } from "./suite-place.ts";
 import { bytesOf, type It, readAll, type Stage, tempDir } from "./suite-stage.ts";
 
-const QUICK = { connectTimeoutMs: 400, idleTimeoutMs: 400 };
-const QUICK_ENDS_MS = 4_000; // a busy machine's slack included
+const QUICK = { connectTimeoutMs: 1_500, idleTimeoutMs: 1_500 };
+const QUICK_ENDS_MS = 8_000; // a busy machine's slack included
 const ENDS_MS = 15_000;
 const SIZE = 2_000_000;
 /** Of a big answer: enough for its head and some of its bytes. */

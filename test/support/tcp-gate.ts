@@ -6,28 +6,68 @@ export interface TcpGate {
   readonly port: number;
   /** Connections that stand now, the most that ever stood at once, and all that came. */
   readonly count: { readonly now: number; readonly most: number; readonly all: number };
-  /** Takes connections and bytes, and lets nothing through any more. */
+  /** Takes connections, and holds all bytes back from now on. */
   freeze(): void;
   /** Lets so many more bytes of answers through, then freezes. */
   freezeAfter(bytes: number): void;
+  /** Lets everything through, what was held back first. */
   mend(): void;
   /** Breaks the connections that stand; new ones are taken. */
   cut(): void;
-  /** Resolves at the next byte or connection that a frozen gate keeps. */
+  /** Resolves at the next byte that is held back. */
   held(): Promise<void>;
   close(): void;
 }
 
+/** One direction of one connection. */
+interface Lane {
+  readonly from: Socket;
+  readonly into: Socket;
+  readonly isAnswer: boolean;
+  pending: Buffer[];
+}
+
 /** Opens a gate on a free port of 127.0.0.1 that leads to another. */
 export const tcpGate = async (to: number): Promise<TcpGate> => {
-  const sockets = new Set<Socket>();
+  const lanes = new Set<Lane>();
   const count = { now: 0, most: 0, all: 0 };
   let allowance = Number.POSITIVE_INFINITY;
   let notice = Promise.withResolvers<void>();
-  const keep = (): void => {
-    notice.resolve();
-    notice = Promise.withResolvers();
+
+  const flush = (lane: Lane): void => {
+    const { from, into, isAnswer } = lane;
+    const bytes = Buffer.concat(lane.pending);
+    const some = isAnswer ? bytes.subarray(0, allowance) : bytes.subarray(0, allowance > 0 ? bytes.length : 0);
+    const rest = bytes.subarray(some.length);
+    if (isAnswer) allowance -= some.length;
+    lane.pending = rest.length > 0 ? [rest] : [];
+    const isTaken = some.length === 0 || into.write(some);
+    if (rest.length > 0) {
+      from.pause();
+      notice.resolve();
+      notice = Promise.withResolvers();
+    } else if (isTaken) from.resume();
+    else {
+      from.pause();
+      into.once("drain", () => from.resume());
+    }
   };
+
+  const open = (from: Socket, into: Socket, isAnswer: boolean): void => {
+    const lane: Lane = { from, into, isAnswer, pending: [] };
+    lanes.add(lane);
+    from.on("data", (bytes: Buffer) => {
+      lane.pending.push(bytes);
+      flush(lane);
+    });
+    from.on("end", () => into.end());
+    from.on("error", () => {});
+    from.once("close", () => {
+      lanes.delete(lane);
+      into.destroy();
+    });
+  };
+
   const server = createServer({ allowHalfOpen: true }, (down) => {
     const up = connect({ port: to, host: "127.0.0.1", allowHalfOpen: true });
     count.all += 1;
@@ -36,51 +76,24 @@ export const tcpGate = async (to: number): Promise<TcpGate> => {
     down.once("close", () => {
       count.now -= 1;
     });
-    for (const socket of [down, up]) {
-      sockets.add(socket);
-      socket.setNoDelay(true);
-      socket.on("error", () => {});
-      socket.once("close", () => {
-        sockets.delete(socket);
-        down.destroy();
-        up.destroy();
-      });
-    }
-    const pass = (from: Socket, into: Socket, isAnswer: boolean): void => {
-      from.on("data", (bytes: Buffer) => {
-        const some = isAnswer ? bytes.subarray(0, allowance) : allowance > 0 ? bytes : bytes.subarray(0, 0);
-        if (isAnswer) allowance -= some.length;
-        if (some.length > 0 && !into.write(some)) {
-          from.pause();
-          into.once("drain", () => from.resume());
-        }
-        if (some.length < bytes.length) keep();
-      });
-      from.on("end", () => {
-        // A hung process's kernel takes the end of a connection, and nothing is heard of it.
-        if (allowance > 0) into.end();
-      });
-    };
-    pass(down, up, false);
-    pass(up, down, true);
+    open(down, up, false);
+    open(up, down, true);
   });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   const cut = (): void => {
-    for (const socket of sockets) socket.destroy();
+    for (const { from } of lanes) from.destroy();
+  };
+  const allow = (bytes: number): void => {
+    allowance = bytes;
+    for (const lane of lanes) flush(lane);
   };
   return {
     port: (server.address() as AddressInfo).port,
     count,
-    freeze: () => {
-      allowance = 0;
-    },
-    freezeAfter: (bytes) => {
-      allowance = bytes;
-    },
-    mend: () => {
-      allowance = Number.POSITIVE_INFINITY;
-    },
+    freeze: () => allow(0),
+    freezeAfter: (bytes) => allow(bytes),
+    mend: () => allow(Number.POSITIVE_INFINITY),
     cut,
     held: () => notice.promise,
     close: () => {
