@@ -1,0 +1,44 @@
+/**
+ * Every input in every format, by its bytes: what is served has the source's samples, each once, unchanged, at the
+ * source's times, in segments that begin at the same places. Judged by mediabunny and by the standards' own rules.
+ */
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { answerOf } from "./client.ts";
+import { assertFmp4, assertSameCuts, assertTs } from "./formats.ts";
+import { inputsServed, NOT_IN_TS, REFUSED, SERVED } from "./subjects.ts";
+
+const TS_LEAVES = ["segment1_0_av.ts"];
+const FMP4_LEAVES = ["cmaf.m3u8", "cmaf_0_av.m3u8", "init_0_av.mp4", "segment1_0_av.m4s", "manifest.mpd"];
+
+describe("every input", { concurrency: 2 }, () => {
+  const inputs = inputsServed();
+
+  for (const name of SERVED) {
+    test(`${name}: every format has the source's samples at their times, cut at the same places`, async () => {
+      const subject = await inputs().subject(name);
+      const fmp4 = await assertFmp4(subject);
+      if (NOT_IN_TS.has(name)) return;
+      const ts = await assertTs(subject);
+      assertSameCuts(ts, fmp4, subject.truth.video ? "video" : "audio");
+    });
+  }
+
+  for (const name of REFUSED) {
+    test(`${name} is 415 in every format`, async () => {
+      const address = await inputs().addressOf(name);
+      for (const leaf of ["master.m3u8", "index.m3u8", ...TS_LEAVES, ...FMP4_LEAVES]) {
+        assert.equal((await answerOf(`${address}/${leaf}`)).status, 415, leaf);
+      }
+    });
+  }
+
+  test("codecs that have no place in a transport stream are 415 there and served in fMP4", async () => {
+    for (const name of NOT_IN_TS) {
+      const address = await inputs().addressOf(name);
+      for (const leaf of TS_LEAVES) assert.equal((await answerOf(`${address}/${leaf}`)).status, 415, `${name} ${leaf}`);
+      for (const leaf of FMP4_LEAVES)
+        assert.equal((await answerOf(`${address}/${leaf}`)).status, 200, `${name} ${leaf}`);
+    }
+  });
+});

@@ -1,0 +1,83 @@
+/** ffmpeg as a player: what it gets of an address by stream copy, and what it decodes of it. */
+import { execFile } from "node:child_process";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { promisify } from "node:util";
+import { findFfmpeg } from "../../lib/ffmpeg/binary.ts";
+
+const DEADLINE_MS = 60_000;
+
+export interface PlayedStream {
+  readonly kind: "video" | "audio";
+  /** Of its packets, in the order in which they came. */
+  readonly ptsSeconds: readonly number[];
+  /** Frames that a decoder makes of it. */
+  readonly frameCount: number;
+}
+
+const HEADER = /^#(tb|media_type) (\d+): (\S+)$/;
+
+/** Times of each stream in what the muxer `framecrc` writes. */
+const streamsIn = (text: string): { kind: string; ptsSeconds: number[] }[] => {
+  const streams: { kind: string; ptsSeconds: number[]; base: number }[] = [];
+  for (const line of text.split("\n")) {
+    const [, field, index, value = ""] = HEADER.exec(line) ?? [];
+    if (field !== undefined) {
+      const stream = streams[Number(index)] ?? { kind: "", ptsSeconds: [], base: 0 };
+      const [num = 0, den = 1] = value.split("/").map(Number);
+      streams[Number(index)] = field === "tb" ? { ...stream, base: num / den } : { ...stream, kind: value };
+    } else if (line !== "" && !line.startsWith("#")) {
+      const [stream, , pts] = line.split(",");
+      const found = streams[Number(stream)];
+      found?.ptsSeconds.push(Number(pts) * found.base);
+    }
+  }
+  return streams;
+};
+
+export interface PlayOptions {
+  /** Before each input. */
+  readonly before?: readonly string[];
+}
+
+const sameStreams = (copied: string, decoded: string): PlayedStream[] => {
+  const frames = streamsIn(decoded);
+  return streamsIn(copied).map(({ kind, ptsSeconds }, index) => {
+    if (kind !== "video" && kind !== "audio") throw new Error(`a stream of ${kind}`);
+    return { kind, ptsSeconds, frameCount: frames[index]?.ptsSeconds.length ?? 0 };
+  });
+};
+
+/** Pictures before sounds; no texts. */
+const media = (index: number): string[] => ["-map", `${index}:v?`, "-map", `${index}:a?`];
+
+let found: Promise<string> | undefined;
+const ffmpegPath = (): Promise<string> => {
+  found ??= findFfmpeg(null).then((ffmpeg) => ffmpeg.path);
+  return found;
+};
+
+/** Plays addresses from their beginning to their end, side by side in one process. Rejects when it complains. */
+export const play = async (
+  urls: readonly string[],
+  { before = [] }: PlayOptions = {},
+): Promise<readonly (readonly PlayedStream[])[]> => {
+  const folder = await mkdtemp(path.join(tmpdir(), "castellan-play-"));
+  try {
+    const inputs = urls.flatMap((url) => ["-threads", "1", ...before, "-i", url]);
+    const outputs = urls.flatMap((_, index) => [
+      ...[...media(index), "-c", "copy", "-f", "framecrc", `copied${index}`],
+      ...[...media(index), "-fps_mode", "passthrough", "-f", "framecrc", `decoded${index}`],
+    ]);
+    const args = ["-nostdin", "-v", "error", "-copyts", ...inputs, ...outputs];
+    const { stderr } = await promisify(execFile)(await ffmpegPath(), args, { cwd: folder, timeout: DEADLINE_MS });
+    if (stderr !== "") throw new Error(`${urls.join(" ")}\n${stderr}`);
+    const written = (name: string): Promise<string> => readFile(path.join(folder, name), "utf8");
+    return await Promise.all(
+      urls.map(async (_, index) => sameStreams(await written(`copied${index}`), await written(`decoded${index}`))),
+    );
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+};
