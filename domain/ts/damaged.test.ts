@@ -4,10 +4,10 @@ import { makeInput, sharedMediaDir } from "../../test/media/make.ts";
 import { type Random, seeded } from "../../test/support/seeded.ts";
 import type { RangeReader, Samples } from "../mp4/movie.ts";
 import { handMade, lengthPrefixed, slice } from "./hand-made.fixture.ts";
-import { TS_SCRATCH_BYTES } from "./memory.ts";
 import type { SegmentInput } from "./segment.ts";
 import { TsSegment } from "./segment.ts";
 import { makeSegment, openFile, segmentInputs } from "./segments.fixture.ts";
+import { TS_SCRATCH_BYTES } from "./source-window.ts";
 import { assertContinuous, packetsOf, pesOf } from "./walk.fixture.ts";
 
 const fileOf = async (name: string) => openFile(await makeInput(name, await sharedMediaDir()));

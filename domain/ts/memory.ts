@@ -4,10 +4,6 @@
  */
 import { KERNEL_BASE64 } from "./kernel-bytes.ts";
 import { type PacketKernel, plainKernel } from "./plain-kernel.ts";
-import { PARAMETER_SET_BYTES_MAX } from "./video-stream.ts";
-
-/** At the end of each source area, behind what is read of the file: parameter sets or 64 KiB of audio, and headers. */
-export const TS_SCRATCH_BYTES = PARAMETER_SET_BYTES_MAX + 68 * 1024;
 
 const PAGE_BYTES = 65_536;
 /** Addresses are 32 bits. */
@@ -25,7 +21,7 @@ export type KernelKind = "simd" | "plain";
 
 export interface TsMemoryLayout {
   readonly sourceCount: number;
-  /** Of one source area: room for a segment's part of the file, and `TS_SCRATCH_BYTES` more. */
+  /** Of one source area: room for a segment's part of the file, and `TS_SCRATCH_BYTES` (source-window.ts) more. */
   readonly sourceBytes: number;
   readonly slotCount: number;
   /** Of one slot. */

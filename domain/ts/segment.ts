@@ -1,5 +1,5 @@
 import type { SourceRange } from "./extents.ts";
-import { TS_SCRATCH_BYTES, type TsMemory } from "./memory.ts";
+import type { TsMemory } from "./memory.ts";
 import { CLOCK_LEAD_TICKS, MuxOrder, type SegmentSamples } from "./order.ts";
 import { countPackets, segmentBytes } from "./packet-count.ts";
 import { COUNTER_CYCLE, writeClockPacket } from "./pes.ts";
@@ -7,7 +7,7 @@ import { PesMaker } from "./pes-maker.ts";
 import type { TsProgram } from "./program.ts";
 import { PACKET_BYTES } from "./psi.ts";
 import type { SampleCipher } from "./sample-aes.ts";
-import { type SourceRoom, SourceWindow } from "./source-window.ts";
+import { type SourceRoom, SourceWindow, TS_SCRATCH_BYTES } from "./source-window.ts";
 
 export interface SegmentInput extends SegmentSamples {
   readonly program: TsProgram;

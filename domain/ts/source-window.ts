@@ -2,12 +2,15 @@
 import { MovieError } from "../mp4/movie.ts";
 import { growth } from "./access-unit.ts";
 import { Extents, type SourceRange } from "./extents.ts";
-import { TS_SCRATCH_BYTES } from "./memory.ts";
 import { MuxOrder, type SegmentSamples } from "./order.ts";
 import { keepsSize } from "./packet-count.ts";
 import type { TsProgram } from "./program.ts";
+import { PARAMETER_SET_BYTES_MAX } from "./video-stream.ts";
 
+/** At the end of each source area, behind what is read of the file: parameter sets or 64 KiB of audio, and headers. */
+export const TS_SCRATCH_BYTES = PARAMETER_SET_BYTES_MAX + 68 * 1024;
 const GAP_BYTES = 64 * 1024;
+
 /** How much of the file may be in memory at once. */
 export interface SourceRoom {
   /** Of the area: `TS_SCRATCH_BYTES` of it are not for the file. */
@@ -108,4 +111,3 @@ export class SourceWindow {
     this.isAtEnd = false;
   }
 }
-export { TS_SCRATCH_BYTES };

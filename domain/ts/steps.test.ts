@@ -3,9 +3,9 @@ import { test } from "node:test";
 import { makeInput, sharedMediaDir } from "../../test/media/make.ts";
 import { seeded } from "../../test/support/seeded.ts";
 import { MovieError } from "../mp4/movie.ts";
-import { TS_SCRATCH_BYTES } from "./memory.ts";
 import { TsSegment } from "./segment.ts";
 import { AV, makeSegment, makeSegments, newMemory, openFile, segmentInputs } from "./segments.fixture.ts";
+import { TS_SCRATCH_BYTES } from "./source-window.ts";
 import { assertContinuous } from "./walk.fixture.ts";
 
 const fileOf = async (name: string, segmentSeconds = 2) =>
