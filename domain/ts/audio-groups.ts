@@ -21,7 +21,8 @@ export class AudioGroups {
   readonly end: number;
   readonly #stream: AudioStream;
   readonly #samples: Samples;
-  readonly #frameTicks: number;
+  /** Of one frame. */
+  readonly frameTicks: number;
   readonly #framesMax: number;
 
   constructor(stream: AudioStream, samples: Samples, secondsMax: number) {
@@ -29,8 +30,8 @@ export class AudioGroups {
     this.#samples = samples;
     this.end = filledEnd(samples);
     const meanTicks = (this.timeOf(samples.count) - this.timeOf(0)) / Math.max(1, samples.count);
-    this.#frameTicks = stream.frameTicks ?? meanTicks;
-    const frames = Math.floor((secondsMax * TICKS_PER_SECOND) / this.#frameTicks);
+    this.frameTicks = stream.frameTicks ?? meanTicks;
+    const frames = Math.floor((secondsMax * TICKS_PER_SECOND) / this.frameTicks);
     this.#framesMax = Math.max(1, Math.min(FRAMES_MAX, frames));
   }
 
@@ -64,9 +65,9 @@ export class AudioGroups {
     for (; end < first + frames && this.#samples.size[end]! > 0; end += 1) {
       bytes += this.frameBytes(end);
       if (bytes > BYTES_MAX) break;
-      const late = this.timeOf(end) - start - (end - first) * this.#frameTicks;
+      const late = this.timeOf(end) - start - (end - first) * this.frameTicks;
       // Some writers put two frames at one time and none at the next: frames that overlap follow each other.
-      if (late > GAP_TICKS || late < -this.#frameTicks - GAP_TICKS) break;
+      if (late > GAP_TICKS || late < -this.frameTicks - GAP_TICKS) break;
     }
     return end;
   }

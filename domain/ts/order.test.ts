@@ -57,6 +57,14 @@ test("sound alone carries the clock, at each of its packets", async () => {
   assert.ok(pesOf(segment).every(({ randomAccess, clock, dts }) => randomAccess && dts - (clock ?? 0) === 9_000));
 });
 
+test("silence has a packet for each clock reference, however short its frames are", async () => {
+  const audio = sounds(60).map((sound) => ({ ...sound, bytes: Buffer.alloc(6, 1) }));
+  const segment = await segmentOf({ audio, endSeconds: 60 * (1024 / 48_000) });
+  assertClock(segment);
+  assert.equal(clocksOf(segment).length, 4 * 4);
+  assert.ok(pesOf(segment).length === 4 && segment.length === (2 + 16) * 188);
+});
+
 test("a gap in the sound begins a new packet, whose time says so", async () => {
   const audio = [...sounds(5), ...sounds(5, 0.5)];
   const segment = await segmentOf({ video: frames(25, 0.04), audio, endSeconds: 1 });

@@ -12,10 +12,12 @@ import type { TsProgram } from "./program.ts";
 export const CLOCK_LEAD_TICKS = TICKS_PER_SECOND / 10;
 /** Clock references are not farther apart than this (ISO/IEC 13818-1 §2.7.2). */
 const CLOCK_GAP_TICKS = TICKS_PER_SECOND / 10;
+/** 32 frames of 128 ms, which is the longest there is: 1,024 samples at 8 kHz. */
+const CLOCKS_PER_GROUP_MAX = 41;
 /** Of packets that carry nothing else, in one segment: 1,000 s without a frame, which only a damaged file says. */
 const CLOCK_PACKET_COUNT_MAX = 10_000;
-/** Of one PES packet of audio; without video it carries the clock. */
-const AUDIO_PES_SECONDS = { muxed: 0.2, alone: 0.1 } as const;
+/** Of one PES packet of audio: each has half a packet of stuffing, and what precedes pictures must not be far ahead. */
+const AUDIO_PES_SECONDS = { muxed: 0.2, alone: 0.4 } as const;
 
 /** The tracks of one segment. */
 export interface SegmentSamples {
@@ -36,6 +38,10 @@ export class MuxOrder {
   dts = 0;
   pts = 0;
   isFirstUnit = false;
+  /** Clock references within a group: where there are no pictures, audio carries the clock. */
+  clockCount = 0;
+  /** From one of them to the next. */
+  clockStepTicks = 0;
   readonly #program: TsProgram;
   readonly #video: Samples | null;
   readonly #videoEnd: number;
@@ -86,6 +92,8 @@ export class MuxOrder {
     this.dts = other.dts;
     this.pts = other.pts;
     this.isFirstUnit = other.isFirstUnit;
+    this.clockCount = other.clockCount;
+    this.clockStepTicks = other.clockStepTicks;
     this.#videoNext = other.#videoNext;
     this.#audioNext = other.#audioNext;
     this.#hasUnit = other.#hasUnit;
@@ -149,7 +157,14 @@ export class MuxOrder {
     this.#lastGroup = time;
     this.#audioNext = this.sampleEnd;
     this.kind = "audio";
+    if (this.#program.video === null) this.#clockGroup(time);
     return this.kind;
+  }
+  #clockGroup(time: number): void {
+    const ticks = (this.sampleEnd - this.sample) * (this.#groups?.frameTicks ?? 0);
+    this.clockCount = Math.min(CLOCKS_PER_GROUP_MAX, Math.max(1, Math.ceil(ticks / CLOCK_GAP_TICKS)));
+    this.clockStepTicks = Math.round(ticks / this.clockCount);
+    this.#clock = time + (this.clockCount - 1) * this.clockStepTicks;
   }
 
   #clockIsDue(time: number, carriesClock: boolean): boolean {

@@ -26,9 +26,9 @@ export const unitPackets = ({ syntax, setBytes }: VideoStream, { size, hasDts, h
   return Math.ceil((CLOCK_BYTES + header + size) / PAYLOAD_BYTES);
 };
 
-/** Packets of a PES packet with PTS alone. */
-export const pesPackets = (payloadBytes: number, fieldBytes: number): number =>
-  Math.ceil((fieldBytes + PES_HEADER_BYTES.pts + payloadBytes) / PAYLOAD_BYTES);
+/** Packets of a PES packet with PTS alone, some of which have clock references. */
+export const pesPackets = (payloadBytes: number, clockCount: number): number =>
+  Math.max(clockCount, Math.ceil((clockCount * CLOCK_BYTES + PES_HEADER_BYTES.pts + payloadBytes) / PAYLOAD_BYTES));
 
 /** Packets of a segment, before any are put in to complete a cycle of 16. */
 export interface PacketCounts {
@@ -46,12 +46,11 @@ export interface PacketCounts {
 export const countPackets = (program: TsProgram, samples: SegmentSamples, tagBytes: number): PacketCounts => {
   const [stream, video] = [program.video, samples.video];
   const order = new MuxOrder(program, samples);
-  const fieldBytes = stream ? 0 : CLOCK_BYTES;
   let [units, groups, clocks, audioRoom] = [0, 0, 0, 0];
   for (let kind = order.next(); kind !== "end"; kind = order.next()) {
     if (kind === "clock") clocks += 1;
     else if (kind === "audio") {
-      const needed = pesPackets(order.groupBytes, fieldBytes);
+      const needed = pesPackets(order.groupBytes, order.clockCount);
       groups += needed;
       audioRoom += spareRoom(order.groupBytes, needed);
     } else if (video && stream) {

@@ -58,6 +58,7 @@ export class PesMaker {
     if (keepsSize(stream)) unit.inPlace(bytes, at, size);
     else unit.expanded(bytes, this.#growing(stream, { at, size, target: window.expansionAt }));
     pes.isRandomAccess = samples.sync[order.sample] === 1;
+    pes.clockCount = 1;
     pes.clockTicks = order.dts - CLOCK_LEAD_TICKS;
     const hasSets = pes.isRandomAccess || order.isFirstUnit;
     let to = this.#writeUnitHeader(bytes, window.scratchAt, order);
@@ -108,9 +109,11 @@ export class PesMaker {
     const [stream, samples] = [this.#program.audio, this.#samples.audio];
     if (!stream || !samples) return;
     const { frameHeader, frameBytesMax } = stream;
-    const carriesClock = this.#program.video === null;
-    this.pes.isRandomAccess = carriesClock;
-    this.pes.clockTicks = carriesClock ? order.dts - CLOCK_LEAD_TICKS : null;
+    const { pes } = this;
+    pes.isRandomAccess = order.clockCount > 0;
+    pes.clockCount = order.clockCount;
+    pes.clockTicks = order.dts - CLOCK_LEAD_TICKS;
+    pes.clockStepTicks = order.clockStepTicks;
     const header = this.#header;
     header.streamId = stream.streamId;
     header.payloadBytes = order.groupBytes;
@@ -134,7 +137,7 @@ export class PesMaker {
   /** A timed ID3 tag. */
   tag({ bytes }: TsMemory, window: SourceWindow, { tag, pts }: { readonly tag: Buffer; readonly pts: number }): void {
     this.pes.isRandomAccess = false;
-    this.pes.clockTicks = null;
+    this.pes.clockCount = 0;
     const header = this.#header;
     header.streamId = PRIVATE_STREAM_1;
     header.payloadBytes = tag.length;
@@ -147,7 +150,7 @@ export class PesMaker {
     const { pes } = this;
     const header = this.#header;
     const { payloadBytes } = header;
-    const needed = pesPackets(payloadBytes, pes.clockTicks === null ? 0 : CLOCK_BYTES);
+    const needed = pesPackets(payloadBytes, pes.clockCount);
     pes.sparePackets = stream.takeSpare(spareRoom(payloadBytes, needed));
     pes.packets = needed + pes.sparePackets;
     header.dts = header.pts;

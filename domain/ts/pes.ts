@@ -110,17 +110,22 @@ export class PesPackets {
   prefixBytes = 0;
   bodyAt = 0;
   bodyBytes = 0;
-  /** Of the first packet; null: none. */
-  clockTicks: number | null = null;
+  /** Packets that have a clock reference, at even distances from the first one on; at most as many as there are. */
+  clockCount = 0;
+  /** The first one, and by how much each is later than the one before it. */
+  clockTicks = 0;
+  clockStepTicks = 0;
   isRandomAccess = false;
-  #isFirst = false;
+  #total = 0;
+  #clocksSent = 0;
 
   constructor(stream: PacketStream) {
     this.stream = stream;
   }
 
   start(): void {
-    this.#isFirst = true;
+    this.#total = this.packets;
+    this.#clocksSent = 0;
   }
   /** Forgets it, and the packets of it that were written. */
   abandon(packets: number): void {
@@ -136,16 +141,21 @@ export class PesPackets {
   write(memory: TsMemory, at: number, end: number): number {
     let to = at;
     while (this.packets > 0 && to + PACKET_BYTES <= end) {
-      const full = this.#isFirst || this.prefixBytes > 0 ? 0 : this.#fullPackets(end - to);
+      const full = this.#fullPackets(end - to);
       to = full > 0 ? this.#copy(memory, to, full) : this.#assemble(memory.bytes, to);
     }
     return to;
   }
 
-  /** How many packets can be filled with the body alone, so that a byte is left for each one behind them. */
+  /** How many can be filled with the body alone, so that a byte is left for each one behind them. */
   #fullPackets(room: number): number {
+    if (this.packets === this.#total || this.prefixBytes > 0) return 0;
     const full = Math.floor((this.bodyBytes - this.packets) / (PAYLOAD_BYTES - 1));
-    return Math.min(full, this.packets, Math.floor(room / PACKET_BYTES));
+    return Math.min(full, this.packets, Math.floor(room / PACKET_BYTES), this.#packetsToClock());
+  }
+  #packetsToClock(): number {
+    if (this.#clocksSent >= this.clockCount) return this.packets;
+    return Math.floor((this.#clocksSent * this.#total) / this.clockCount) - (this.#total - this.packets);
   }
 
   #copy(memory: TsMemory, to: number, count: number): number {
@@ -161,10 +171,10 @@ export class PesPackets {
   /** One packet with an adaptation field, or with bytes of the prefix. */
   #assemble(bytes: Uint8Array, at: number): number {
     const { stream } = this;
-    const isFirst = this.#isFirst;
-    const clockTicks = isFirst ? this.clockTicks : null;
-    const flags = (clockTicks === null ? 0 : FLAG.clock) | (isFirst && this.isRandomAccess ? FLAG.randomAccess : 0);
-    const fieldMin = clockTicks === null ? (flags === 0 ? 0 : 2) : CLOCK_BYTES;
+    const isFirst = this.packets === this.#total;
+    const hasClock = this.#clocksSent < this.clockCount && this.#packetsToClock() === 0;
+    const flags = (hasClock ? FLAG.clock : 0) | (isFirst && this.isRandomAccess ? FLAG.randomAccess : 0);
+    const fieldMin = hasClock ? CLOCK_BYTES : flags === 0 ? 0 : 2;
     const payload = Math.min(PAYLOAD_BYTES - fieldMin, this.prefixBytes + this.bodyBytes - this.packets + 1);
     const field = PAYLOAD_BYTES - payload;
     bytes[at] = SYNC_BYTE;
@@ -175,11 +185,11 @@ export class PesPackets {
     if (field > 0) bytes[at + 4] = field - 1;
     if (field > 1) {
       bytes[at + 5] = flags;
-      if (clockTicks !== null) writeClockReference(bytes, at + 6, clockTicks);
+      if (hasClock) writeClockReference(bytes, at + 6, this.clockTicks + this.#clocksSent * this.clockStepTicks);
       bytes.fill(0xff, at + 4 + Math.max(2, fieldMin), payloadAt);
     }
     this.#take(bytes, payloadAt, payload);
-    this.#isFirst = false;
+    if (hasClock) this.#clocksSent += 1;
     stream.count += 1;
     this.packets -= 1;
     return at + PACKET_BYTES;

@@ -46,7 +46,6 @@ export class TsSegment {
   readonly #maker: PesMaker;
   #tablesLeft = 2;
   #tagIsDue: boolean;
-  #hasBegun = false;
   #hasArea = false;
   /** Packets of the PES packet that is being written. */
   #pesPackets = 0;
@@ -131,13 +130,11 @@ export class TsSegment {
   /** Begins what comes next; a packet with nothing but a clock reference is written at once. */
   #begin(memory: TsMemory, to: number): number {
     const [order, maker] = [this.#order, this.#maker];
-    // Behind the first packet that carries the clock.
-    this.#isTag = this.#tagIsDue && !this.#repeats && (this.#hasBegun || this.#window.eventCount === 0);
+    this.#isTag = this.#tagIsDue;
     if (this.#isTag) this.#beginTag(memory);
     else {
       if (!this.#repeats) order.next();
       this.#repeats = false;
-      this.#hasBegun = true;
       this.#window.eventCount -= 1;
       if (order.kind === "clock") {
         const clock = { stream: maker.clockStream, ticks: order.dts - CLOCK_LEAD_TICKS };
