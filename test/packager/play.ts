@@ -12,25 +12,35 @@ export interface PlayedStream {
   readonly kind: "video" | "audio";
   /** Of its packets, in the order in which they came. */
   readonly ptsSeconds: readonly number[];
+  /** MD5 of each. */
+  readonly hashes: readonly string[];
   /** Frames that a decoder makes of it. */
   readonly frameCount: number;
 }
 
 const HEADER = /^#(tb|media_type) (\d+): (\S+)$/;
 
-/** Times of each stream in what the muxer `framecrc` writes. */
-const streamsIn = (text: string): { kind: string; ptsSeconds: number[] }[] => {
-  const streams: { kind: string; ptsSeconds: number[]; base: number }[] = [];
+interface Framed {
+  readonly kind: string;
+  readonly base: number;
+  readonly ptsSeconds: number[];
+  readonly hashes: string[];
+}
+
+/** Each stream in what the muxers `framecrc` and `framemd5` write. */
+const streamsIn = (text: string): Framed[] => {
+  const streams: Framed[] = [];
   for (const line of text.split("\n")) {
     const [, field, index, value = ""] = HEADER.exec(line) ?? [];
     if (field !== undefined) {
-      const stream = streams[Number(index)] ?? { kind: "", ptsSeconds: [], base: 0 };
+      const stream = streams[Number(index)] ?? { kind: "", base: 0, ptsSeconds: [], hashes: [] };
       const [num = 0, den = 1] = value.split("/").map(Number);
       streams[Number(index)] = field === "tb" ? { ...stream, base: num / den } : { ...stream, kind: value };
     } else if (line !== "" && !line.startsWith("#")) {
-      const [stream, , pts] = line.split(",");
+      const [stream, , pts, , , hash = ""] = line.split(",");
       const found = streams[Number(stream)];
       found?.ptsSeconds.push(Number(pts) * found.base);
+      found?.hashes.push(hash.trim());
     }
   }
   return streams;
@@ -43,9 +53,9 @@ export interface PlayOptions {
 
 const sameStreams = (copied: string, decoded: string): PlayedStream[] => {
   const frames = streamsIn(decoded);
-  return streamsIn(copied).map(({ kind, ptsSeconds }, index) => {
+  return streamsIn(copied).map(({ kind, ptsSeconds, hashes }, index) => {
     if (kind !== "video" && kind !== "audio") throw new Error(`a stream of ${kind}`);
-    return { kind, ptsSeconds, frameCount: frames[index]?.ptsSeconds.length ?? 0 };
+    return { kind, ptsSeconds, hashes, frameCount: frames[index]?.ptsSeconds.length ?? 0 };
   });
 };
 
@@ -67,7 +77,7 @@ export const play = async (
   try {
     const inputs = urls.flatMap((url) => ["-threads", "1", ...before, "-i", url]);
     const outputs = urls.flatMap((_, index) => [
-      ...[...media(index), "-c", "copy", "-f", "framecrc", `copied${index}`],
+      ...[...media(index), "-c", "copy", "-f", "framemd5", `copied${index}`],
       ...[...media(index), "-fps_mode", "passthrough", "-f", "framecrc", `decoded${index}`],
     ]);
     const args = ["-nostdin", "-v", "error", "-copyts", ...inputs, ...outputs];
