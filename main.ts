@@ -13,7 +13,6 @@ import type { ChannelSupervisorDeps } from "./actors/channel-supervisor/channel-
 import type { FleetServiceDeps } from "./actors/fleet/fleet.service.ts";
 import type { TenantDeps } from "./actors/tenant/tenant.service.ts";
 import { authenticate } from "./contracts/tenant.ts";
-import { makeBroker } from "./lib/actor/broker.ts";
 import { pause } from "./lib/actor/contract.ts";
 import { isBusUp } from "./lib/actor/faults.ts";
 import { systemClock } from "./lib/clock.ts";
@@ -37,9 +36,9 @@ type Check = () => boolean | Promise<boolean>;
 class Process {
   readonly config: Config;
   readonly log: Log;
-  readonly broker: ServiceBroker;
   readonly checks = new Map<string, Check>();
   readonly #stops: { readonly what: string; readonly stop: () => Promise<void> }[] = [];
+  #broker: ServiceBroker | null = null;
   #started = false;
   #stopping = false;
   #stoppingSinceMs = 0;
@@ -47,7 +46,25 @@ class Process {
   constructor(config: Config) {
     this.config = config;
     this.log = makeLog({ level: config.logLevel, format: config.logFormat, nodeId: config.nodeId });
-    this.broker = makeBroker({ config, log: this.log });
+  }
+
+  /** The broker of a process that has one. */
+  get broker(): ServiceBroker {
+    if (!this.#broker) throw new Error("bug: this process has no broker");
+    return this.#broker;
+  }
+
+  /** A packager alone asks nobody, and nobody on a bus asks it: it does without Moleculer, which takes 35 MB. */
+  get hasBroker(): boolean {
+    const { roles, natsUrl } = this.config;
+    return natsUrl !== null || roles.some((role) => role !== "packager");
+  }
+
+  async makeBroker(): Promise<void> {
+    const { makeBroker } = await import("./lib/actor/broker.ts");
+    const broker = makeBroker({ config: this.config, log: this.log });
+    this.#broker = broker;
+    this.onStop("broker", () => broker.stop());
   }
 
   has(role: Role): boolean {
@@ -221,12 +238,12 @@ const openStreamers = async (self: Process, endpoints: Endpoints) => {
 };
 
 const openPackager = async (self: Process, endpoints: Endpoints): Promise<void> => {
-  const { config, broker, log, ready } = self;
+  const { config, log, ready } = self;
   if (config.packager === null) return;
   const { startPackager } = await import("./actors/packager/packager.service.ts");
   const packager = await startPackager({
     config: { ...config, packager: config.packager },
-    broker,
+    broker: self.hasBroker ? self.broker : null,
     log,
     clock: systemClock,
     ready,
@@ -247,10 +264,10 @@ const openEdge = async (self: Process, edgePort: number, endpoints: Endpoints): 
 };
 
 const openFront = async (self: Process, endpoints: Endpoints, edgePublicUrl: string): Promise<void> => {
-  const { config, broker, log, ready } = self;
+  const { config, log, ready } = self;
   if (self.has("gateway")) {
     const { startGateway } = await import("./gateway/gateway.service.ts");
-    const gateway = await startGateway({ config: { ...config, edgePublicUrl }, broker, log, ready });
+    const gateway = await startGateway({ config: { ...config, edgePublicUrl }, broker: self.broker, log, ready });
     self.onStop("gateway", () => gateway.stop());
     endpoints.gateway = baseUrlOf(config.host, gateway.port);
   }
@@ -274,8 +291,9 @@ const addBusChecks = (self: Process): void => {
 };
 
 const openDemo = async (self: Process, control: Control | undefined): Promise<string | null> => {
-  const { config, broker, log } = self;
+  const { config, log } = self;
   if (!config.demo || !control || !self.has("streamer")) return null;
+  const { broker } = self;
   const { ensureDemoChannel } = await import("./lib/demo/demo-channel.ts");
   return ensureDemoChannel({ config, broker, log, tenantId: control.tenantId }).catch((error: unknown) => {
     log.warn({ err: error }, "the demo channel could not be made");
@@ -294,13 +312,15 @@ const joinBus = async ({ broker, log, config }: Process, joined: () => void): Pr
 };
 
 const start = async (self: Process): Promise<void> => {
-  const { config, broker } = self;
+  const { config } = self;
   claimDataDir(config.dataDir);
   for (const warning of config.warnings) self.log.warn(warning);
   const endpoints: Endpoints = { gateway: null, edge: null, streamers: [], packager: null, health: null };
   const db = self.has("control") ? await openStore(self) : undefined;
-  self.onStop("broker", () => broker.stop());
-  addBusChecks(self);
+  if (self.hasBroker) {
+    await self.makeBroker();
+    addBusChecks(self);
+  }
   // Known before the edge listens: playback answers name it.
   const edgePort = config.edgePort || (await freePort(config.host));
   const edgePublicUrl = config.edgePublicUrl ?? baseUrlOf(config.host, edgePort);
@@ -309,7 +329,7 @@ const start = async (self: Process): Promise<void> => {
   await openPackager(self, endpoints);
   await openFront(self, endpoints, edgePublicUrl);
   // After all services are there, so that one announcement carries them.
-  await joinBus(self, () => streamers?.join());
+  if (self.hasBroker) await joinBus(self, () => streamers?.join());
   await control?.join();
   // A request needs the owners of its keys: once they are handed over, this process has none that could finish it.
   self.stopFirst("gateway");

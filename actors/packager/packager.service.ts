@@ -12,7 +12,8 @@ import { answerTestPage, isTestPage } from "./test-page.ts";
 
 export interface PackagerOptions {
   readonly config: Config & { readonly packager: PackagerConfig };
-  readonly broker: ServiceBroker;
+  /** Null: the packager is alone. */
+  readonly broker: ServiceBroker | null;
   readonly log: Log;
   readonly clock: Clock;
   readonly ready: Ready;
@@ -48,7 +49,7 @@ export const startPackager = async ({ config, broker, log, clock, ready }: Packa
     });
     stops.push(() => listener.close());
     const forget = answer(purgePackager, (targets) => packager.purge(targets));
-    broker.createService({ name: "packager", actions: { forget } });
+    broker?.createService({ name: "packager", actions: { forget } });
     return { port: listener.port, stop };
   } catch (error) {
     await stop();

@@ -2,12 +2,14 @@
  * Encryption of what is served: which rule a path falls under, its keys, and what playlists and manifests say of them.
  * Keys are derived or configured, never stored: each node gives the same ones.
  */
+import { createCipheriv } from "node:crypto";
 import { posix } from "node:path";
 import { fail } from "../../contracts/errors.ts";
 import { type ManifestProtection, manifestProtection, type Protection } from "../../domain/cenc/protection.ts";
 import { type Container, type TrackChoice, tracksText } from "../../domain/csmil/leaf.ts";
 import type { PlaylistKey } from "../../domain/hls/vod-media.ts";
 import { globMatches } from "../../domain/token/token.ts";
+import type { SampleCipher } from "../../domain/ts/sample-aes.ts";
 import type { EncryptionRule } from "../../lib/config/packager-config.ts";
 import { type ContentKey, constantIv, contentKey, type KeySource, segmentIvs } from "../../lib/crypto/content-keys.ts";
 import { type SampleKey, sampleKey } from "../../lib/crypto/sample-cipher.ts";
@@ -87,6 +89,12 @@ export class FileProtection {
   get sampleKey(): SampleKey {
     this.#sampleKey ??= sampleKey(this.key.key, this.#constantIv);
     return this.#sampleKey;
+  }
+
+  /** SAMPLE-AES in MPEG-2 TS: each run of blocks is chained by itself (Apple, "MPEG-2 Stream Encryption Format"). */
+  get tsCipher(): SampleCipher {
+    const { secret, constantIv: iv } = this.sampleKey;
+    return (blocks) => createCipheriv("aes-128-cbc", secret, iv).setAutoPadding(false).update(blocks);
   }
 
   /** Whether Clear Key licences are given for it. */

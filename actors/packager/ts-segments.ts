@@ -19,18 +19,26 @@ const isVideo = (track: Track): track is VideoTrack => track.codec.kind === "vid
 const isAudio = (track: Track): track is AudioTrack => track.codec.kind === "audio";
 
 /** Tables and headers of a track choice, made once for each: they hang on the video's track, else on the audio's. */
-const programs = new WeakMap<Track, Map<Track | null, TsProgram>>();
+const programs = new WeakMap<Track, Map<string, TsProgram>>();
 
-const programOf = (path: string, video: VideoTrack | null, audio: AudioTrack | null): TsProgram => {
+interface ProgramChoice {
+  readonly video: VideoTrack | null;
+  readonly audio: AudioTrack | null;
+  readonly sampleAes: boolean;
+}
+
+const programOf = (path: string, choice: ProgramChoice): TsProgram => {
+  const { video, audio, sampleAes } = choice;
   const leader = video ?? audio;
   if (!leader) throw new Error("bug: a segment without tracks");
-  const known = programs.get(leader)?.get(audio);
+  const key = `${audio?.id} ${sampleAes}`;
+  const known = programs.get(leader)?.get(key);
   if (known) return known;
-  const made = tsProgram({ video, audio });
+  const made = tsProgram(choice);
   // Without its audio a film is of little use, and its audio is in fMP4.
   if (made.kind === "no-ts-mapping") return fail("MEDIA_UNSUPPORTED", { path, reason: made.reason });
-  const others = programs.get(leader) ?? new Map<Track | null, TsProgram>();
-  programs.set(leader, others.set(audio, made));
+  const others = programs.get(leader) ?? new Map<string, TsProgram>();
+  programs.set(leader, others.set(key, made));
   return made;
 };
 
@@ -40,14 +48,14 @@ export const tsRecipe = ({ path, parts, segmentIndex, protection }: TsOptions): 
     parts.find((part) => part.track === track)?.samples ?? null;
   const tracks = parts.map((part) => part.track);
   const [video, audio] = [tracks.find(isVideo), tracks.find(isAudio)];
-  if (protection?.schemeOf("ts") === "sample-aes") {
-    fail("MEDIA_UNSUPPORTED", { path, reason: "SAMPLE-AES is offered in fMP4 (cmaf.m3u8) only" });
-  }
+  const cipher = protection?.schemeOf("ts") === "sample-aes" ? protection.tsCipher : null;
+  const program = programOf(path, { video: video ?? null, audio: audio ?? null, sampleAes: cipher !== null });
   const input: SegmentInput = {
-    program: programOf(path, video ?? null, audio ?? null),
+    program,
     segmentIndex,
     video: samplesOf(video),
     audio: samplesOf(audio),
+    ...(cipher ? { cipher } : {}),
   };
   return {
     exactBytes: new TsSegment(input).exactBytes,
