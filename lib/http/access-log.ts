@@ -13,9 +13,11 @@ export interface AccessEntry {
   readonly httpMinor: number;
   /** 499: the client left before an answer was begun. */
   readonly status: number;
-  /** Of the answer's body. */
+  /** Of the answer's body: handed to the connection, which may have lost some of it when the answer is not whole. */
   readonly sentBytes: number;
   readonly tookMs: number;
+  /** False: the client left, or was cut, before it had all of it. */
+  readonly isWhole: boolean;
 }
 
 export interface AccessLogOptions {
@@ -110,13 +112,13 @@ class LineLog implements AccessLog {
     return `${request.remoteAddress} - - [${time}] "${line}" ${status} ${sentBytes} "${referer}" "${agent}"\n`;
   }
 
-  #json({ request, status, sentBytes, tookMs }: AccessEntry): string {
+  #json({ request, status, sentBytes, tookMs, isWhole }: AccessEntry): string {
     const time = this.#now((date) => date.toISOString());
     const agent = request.header("user-agent");
     return (
       `{"time":"${time}","address":"${request.remoteAddress}","method":"${request.method}",` +
       `"target":${jsonText(this.#shown(request))},"status":${status},"bytes":${sentBytes},"ms":${tookMs.toFixed(1)}` +
-      `${agent === undefined ? "" : `,"agent":${jsonText(agent)}`}}\n`
+      `${isWhole ? "" : ',"cut":true'}${agent === undefined ? "" : `,"agent":${jsonText(agent)}`}}\n`
     );
   }
 

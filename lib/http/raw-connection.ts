@@ -28,7 +28,7 @@ export interface ConnectionHost {
   readonly isClosing: boolean;
   /** Has the exchange answered, now or later. */
   dispatch(exchange: Exchange): void;
-  /** It did not answer in time. */
+  /** It did not answer, or did not go on with its answer, in time. */
   overdue(exchange: Exchange): void;
   /** The exchange is over; `isWhole` when its answer was sent. */
   note(exchange: Exchange, isWhole: boolean): void;
@@ -65,6 +65,7 @@ export class RawConnection implements ExchangePort, Timed {
   #readMark = 0;
   #sentMark = -1;
   #queueMark = 0;
+  #stuckMs = 0;
 
   constructor(socket: Socket, remoteAddress: string, host: ConnectionHost) {
     this.socket = socket;
@@ -123,7 +124,7 @@ export class RawConnection implements ExchangePort, Timed {
 
   watchWriting(): void {
     this.#isWriting = true;
-    this.#sentMark = -1;
+    this.#sentMark = -1; // less than anything: the first window has nothing to compare with
     this.#host.deadlines.set(this, this.#host.limits.bodyWindowMs);
   }
 
@@ -175,18 +176,18 @@ export class RawConnection implements ExchangePort, Timed {
     const { socket } = this;
     const writtenBytes = socket.bytesWritten - socket.writableLength; // by writes that are complete
     const queuedBytes = queueOf(socket);
-    const isMoving =
-      this.#sentMark < 0 || // the first window: there is nothing to compare with yet
-      socket.writableLength === 0 || // it waits for its maker
-      writtenBytes > this.#sentMark ||
-      this.#queueMark - queuedBytes >= this.#windowBytes;
-    if (!isMoving) {
-      this.reset();
+    const hasMoved = writtenBytes > this.#sentMark || this.#queueMark - queuedBytes >= this.#windowBytes;
+    const { bodyWindowMs, answerMs } = this.#host.limits;
+    this.#stuckMs = hasMoved ? 0 : this.#stuckMs + bodyWindowMs;
+    const isWithHandler = socket.writableLength === 0;
+    if (this.#stuckMs >= (isWithHandler ? answerMs : bodyWindowMs)) {
+      if (isWithHandler && this.#exchange) this.#host.overdue(this.#exchange);
+      else this.reset();
       return;
     }
     this.#sentMark = writtenBytes;
     this.#queueMark = queuedBytes;
-    this.#host.deadlines.set(this, this.#host.limits.bodyWindowMs);
+    this.#host.deadlines.set(this, bodyWindowMs);
   }
 
   #lateReading(body: RequestBody): void {

@@ -29,7 +29,7 @@ export interface ExchangePort {
 
 /** Copied behind its head up to here, which is cheaper than a second piece of memory in the same write. */
 const COPIED_BYTES_MAX = 16 * 1024;
-/** Of a TLS connection: each write is encrypted at once, as a whole (facts of the measurements: docs/adr). */
+/** Of a TLS connection: a write is encrypted at once, as a whole. 256 KiB take 0.42 CPU s/GB, whole bodies 0.47. */
 const ENCRYPTED_PIECE_BYTES = 256 * 1024;
 
 const hasNoBody = (status: number): boolean => status === 204 || status === 304;
@@ -155,6 +155,7 @@ export class Exchange implements RawExchange {
 
   /** The connection is closed: an answer under way is lost. */
   gone(): void {
+    if (this.#writer) this.sentBytes = this.#writer.sentBytes;
     this.#abort?.abort();
   }
 

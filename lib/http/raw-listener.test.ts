@@ -1,7 +1,10 @@
 /** How the raw listener lives: deadlines, limits, failing handlers, fairness, stopping. */
 import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
+import { promisify } from "node:util";
 import { Fault, fail } from "../../contracts/errors.ts";
 import { quietLog } from "../log/log.ts";
 import { metricsText } from "../metrics/metrics.ts";
@@ -151,6 +154,20 @@ test("a handler that never answers is answered for after 2 minutes, told to stop
   await pass(3);
   assert.doesNotMatch(await callback.toEnd(), /late/);
   assert.equal(log.lines.filter(({ level }) => Number(level) === 50).length, 2);
+});
+
+test("a handler that begins an answer and then writes nothing for 2 minutes is cut", async (t) => {
+  const { pass, client, log } = await timed(t, async (request) => {
+    await request.begin(200, "", 10).write(Buffer.from("12345"));
+    return new Promise(() => {});
+  });
+  const waiting = await client(get("/"));
+  await pass(120);
+  assert.equal(waiting.ending, undefined);
+  await pass(60);
+  await waiting.toEnd();
+  assert.deepEqual([waiting.ending, bodiesOf(waiting.text)], ["reset", ["12345"]]);
+  assert.equal(log.lines.filter(({ level }) => level === 50).length, 1);
 });
 
 test("a connection that is closed still reads for 2 s, then is gone whatever the client does", async (t) => {
@@ -318,26 +335,18 @@ test("a client that sends requests and takes no answers is not read on", async (
   client.destroy();
 });
 
-test("several clients that each want large bodies are served side by side", async (t) => {
+test("several viewers who each want large bodies are served side by side", async (t) => {
   const body = Buffer.alloc(4 * MiB);
   const { port } = await rawListener(t, (request) => request.send(200, "", body));
-  const clients = await Promise.all(Array.from({ length: 6 }, () => RawClient.to(port)));
-  const got = clients.map(() => 0);
-  clients.forEach((client, i) => {
-    client.socket.removeAllListeners("data");
-    client.socket.on("data", (bytes: Buffer) => {
-      const answers = Math.floor(got[i]! / body.length);
-      got[i]! += bytes.length;
-      if (Math.floor(got[i]! / body.length) > answers) client.send(get("/"));
-    });
-    client.send(get("/"));
-  });
-  const sum = () => got.reduce((all, one) => all + one, 0);
-  while (sum() < 6 * 40 * MiB) await turn();
-  const share = sum() / got.length;
-  const shown = got.map((bytes) => (bytes / MiB).toFixed(1)).join(" ");
-  for (const one of got) assert.ok(one > share / 3 && one < share * 3, shown);
-  for (const client of clients) client.destroy();
+  const viewers = 6;
+  const program = join(import.meta.dirname, "raw-viewers.fixture.ts");
+  const args = [program, String(port), String(viewers), String(viewers * 60 * MiB)];
+  const { stdout } = await promisify(execFile)(process.execPath, args, { timeout: 60_000 });
+  const taken = JSON.parse(stdout) as number[];
+  const share = taken.reduce((all, one) => all + one, 0) / viewers;
+  const shown = taken.map((bytes) => (bytes / MiB).toFixed(1)).join(" ");
+  for (const one of taken) assert.ok(one > share / 3 && one < share * 3, shown);
+  t.diagnostic(`MiB taken by each: ${shown}`);
 });
 
 test("a stop lets answers under way end, closes idle connections, and takes no new ones", async (t) => {
@@ -377,6 +386,20 @@ test("a stop cuts what is not done when its time is over", async (t) => {
   await listener.close(20);
   await busy.toEnd();
   assert.deepEqual([statusesOf(busy.text), listener.connectionCount], [[], 0]);
+});
+
+test("listeners that are told to share a port each get connections of it", async (t) => {
+  const taken = [0, 0];
+  const one = (index: number): RawHandler => {
+    return (request) => {
+      taken[index]! += 1;
+      request.send(200, "", Buffer.from("ok"));
+    };
+  };
+  const { port } = await rawListener(t, one(0), { reusePort: true });
+  await rawListener(t, one(1), { reusePort: true, port });
+  for (let i = 0; i < 200 && taken.includes(0); i += 1) await exchange(port, get("/"));
+  assert.ok(!taken.includes(0), `${taken}`);
 });
 
 test("a port that is taken, or no port of ours, is said as by the other listeners", async (t) => {

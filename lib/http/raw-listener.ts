@@ -3,6 +3,7 @@
  * which costs more than most of what is answered through it. It has the three health addresses of every listener.
  */
 import { createServer, type Server, type Socket } from "node:net";
+import { createServer as createTlsServer, type TlsOptions } from "node:tls";
 import { codeOf, type FaultData } from "../../contracts/errors.ts";
 import type { Log } from "../log/log.ts";
 import type { AccessLog } from "./access-log.ts";
@@ -32,6 +33,10 @@ export interface RawListenerOptions {
   readonly limits?: Partial<RawLimits>;
   /** Closed by who opened it, after the listener. */
   readonly accessLog?: AccessLog;
+  /** TLS instead of plain connections. */
+  readonly tls?: TlsOptions;
+  /** Several listeners, of one process or more, share the port: the kernel gives each a share of the connections. */
+  readonly reusePort?: boolean;
   /** Its time; the monotonic clock by default. */
   readonly deadlines?: Deadlines;
 }
@@ -74,9 +79,11 @@ class RawServer implements ConnectionHost {
     this.deadlines = options.deadlines ?? new Deadlines(TICK_MS);
     if (!options.deadlines) this.deadlines.start();
     this.#counts = new ListenerCounts(options.name, () => this.#connections.size);
-    this.server = createServer({ allowHalfOpen: true, noDelay: true, highWaterMark: WRITE_BYTES_AHEAD }, (socket) =>
-      this.#opened(socket),
-    );
+    const settings = { allowHalfOpen: true, noDelay: true, highWaterMark: WRITE_BYTES_AHEAD };
+    const opened = (socket: Socket): void => this.#opened(socket);
+    this.server = options.tls
+      ? createTlsServer({ handshakeTimeout: this.limits.firstByteMs, ...options.tls, ...settings }, opened)
+      : createServer(settings, opened);
   }
 
   get connectionCount(): number {
@@ -101,7 +108,8 @@ class RawServer implements ConnectionHost {
     const { log, name } = this.#options;
     const { method, path, requestId } = exchange;
     log.error({ listener: name, method, path, requestId }, "no answer in time");
-    exchange.giveUp({ code: "DEADLINE_PASSED", data: { what: name } });
+    if (exchange.status === 0) exchange.giveUp({ code: "DEADLINE_PASSED", data: { what: name } });
+    else exchange.cut();
   }
 
   note(exchange: Exchange, isWhole: boolean): void {
@@ -110,11 +118,13 @@ class RawServer implements ConnectionHost {
     const status = exchange.status === 0 ? CLIENT_LEFT : exchange.status;
     if (isWhole) this.#counts.answered(status, sentBytes, tookMs / 1_000);
     else this.#counts.cut();
-    this.#options.accessLog?.note({ request: exchange, httpMinor, status, sentBytes, tookMs });
+    this.#options.accessLog?.note({ request: exchange, httpMinor, status, sentBytes, tookMs, isWhole });
   }
 
   refused(connection: RawConnection, refusal: Refusal): void {
     this.#counts.refused(refusal.code);
+    const { log, name } = this.#options;
+    log.debug({ listener: name, address: connection.remoteAddress, ...refusal }, "refused");
     connection.socket.write(refusalBytes(refusal));
   }
 
@@ -208,7 +218,7 @@ const dataOf = (error: unknown): FaultData => (error as { data?: FaultData }).da
 /** Opens a listener. Rejects with a ConfigError when it can't be where it is to be. */
 export const openRawListener = async (options: RawListenerOptions): Promise<RawListener> => {
   const server = new RawServer(options);
-  const port = await listening(server.server, options, { backlog: BACKLOG });
+  const port = await listening(server.server, options, { backlog: BACKLOG, reusePort: options.reusePort === true });
   server.server.on("error", (error) => options.log.error({ listener: options.name, err: error }, "listener"));
   return {
     port,
