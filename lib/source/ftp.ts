@@ -72,9 +72,9 @@ export class FtpSource implements ContentSource {
   }
 
   async fetchTo(path: string, file: string, { signal }: ReadOptions = {}): Promise<SourceStat> {
-    const { sizeBytes } = await this.stat(path, signal ? { signal } : {});
+    checkedSourcePath(path);
     return intoNewFile(file, (handle) =>
-      this.#attempt({ path, signal, bytes: sizeBytes }, async (ftp, watch) => {
+      this.#attempt({ path, signal, bytes: null }, async (ftp, watch) => {
         const stat = await ftp.stat(this.#at(path));
         await ftp.download(this.#at(path), fileSink(handle, watch));
         mustBeSame(path, stat, await ftp.stat(this.#at(path)));

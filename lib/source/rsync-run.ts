@@ -1,6 +1,5 @@
 /** Runs the rsync program: its arguments as data, its complaints as errors of the catalogue. */
 import { spawn } from "node:child_process";
-import { basename } from "node:path";
 import type { ErrorCode } from "../../contracts/errors.ts";
 import type { SourceEntry, SourceStat } from "./port.ts";
 import type { RsyncSettings } from "./settings.ts";
@@ -31,8 +30,11 @@ export const codeOfRsync = (error: unknown): ErrorCode | undefined => {
   if (/auth failed|permission denied|host key verification failed|no ssh-\S+ host key is known/i.test(message)) {
     return "SOURCE_DENIED";
   }
-  if (/no such file or directory|not a directory/i.test(message)) return "SOURCE_NOT_FOUND";
-  return status === 30 || status === 35 ? "SOURCE_TIMEOUT" : undefined;
+  // Newer ones say of what lies below a file that there are too many links.
+  if (/no such file or directory|not a directory|too many levels of symbolic links/i.test(message)) {
+    return "SOURCE_NOT_FOUND";
+  }
+  return status === 30 || status === 35 || /timed out/i.test(message) ? "SOURCE_TIMEOUT" : undefined;
 };
 
 /** One word of rsync's `-e`, which knows quotes and no escapes. */
@@ -59,34 +61,43 @@ const remoteShell = ({ port, user, keyFile, knownHostsFile }: RsyncSettings, con
   return [...words, ...options.flatMap((option) => ["-o", option])].map(remoteShellWord).join(" ");
 };
 
-interface Command {
+export interface Command {
   readonly args: readonly string[];
   readonly env: NodeJS.ProcessEnv;
+  /** What is written to its input. */
+  readonly path: string;
 }
 
 const addressHost = (host: string): string => (host.includes(":") ? `[${host}]` : host);
 
+/** A run that copies into a folder here, or `null`: that lists. */
+interface Run {
+  readonly into: string | null;
+  /** Ending in `/`, a folder is meant. */
+  readonly path: string;
+  readonly connectTimeoutMs: number;
+}
+
 /**
- * The paths themselves go through its input, each ended by a zero: no shell and no pattern of rsync's ever sees them.
- * `into` is a local folder; with `listOnly` nothing is written to it.
+ * The path itself goes through the program's input, ended by a zero: no shell and no pattern of rsync's ever sees it.
+ * Of a daemon it begins at the module: from a folder below that, version 3.5.0 lists files and can't copy them.
  */
-export const rsyncCommand = (
-  settings: RsyncSettings,
-  into: string,
-  { listOnly, connectTimeoutMs }: { readonly listOnly: boolean; readonly connectTimeoutMs: number },
-): Command => {
-  const { host, port, user, module, path, password } = settings;
+export const rsyncCommand = (settings: RsyncSettings, { into, path, connectTimeoutMs }: Run): Command => {
+  const { host, port, user, module, path: root, password } = settings;
   const common = ["--no-motd", "--secluded-args", "--files-from=-", "--from0", "--no-relative", "--copy-links"];
-  const how = listOnly ? ["--list-only", "--no-human-readable", "--8-bit-output"] : ["--times", "--info=progress2"];
-  const folder = path === "" || path.endsWith("/") ? path : `${path}/`;
+  const list = ["--list-only", "--no-human-readable", "--8-bit-output"];
+  const how = [...common, ...(into === null ? list : ["--times", "--info=progress2"])];
   const env = { ...process.env, LC_ALL: "C.UTF-8", TZ: "UTC" };
+  const target = into ?? "."; // it has to be named
   if (module === null) {
-    const from = `${addressHost(host)}:${folder || "./"}`;
-    return { args: [...common, ...how, "-e", remoteShell(settings, connectTimeoutMs), "--", from, into], env };
+    const from = `${addressHost(host)}:${root === "" ? "." : root.replace(/\/+$/, "")}/`;
+    return { args: [...how, "-e", remoteShell(settings, connectTimeoutMs), "--", from, target], env, path };
   }
-  const from = `${user}@${addressHost(host)}::${module}/${folder.replace(/^\/+/, "")}`;
+  const from = `${user}@${addressHost(host)}::${module}/`;
   const login = password === null ? {} : { RSYNC_PASSWORD: password };
-  return { args: [...common, ...how, `--port=${port}`, "--", from, into], env: { ...env, ...login } };
+  const inModule = root.replace(/^\/+|\/+$/g, "");
+  const whole = inModule === "" ? path : `${inModule}/${path}`;
+  return { args: [...how, `--port=${port}`, "--", from, target], env: { ...env, ...login }, path: whole };
 };
 
 /** Ends a process and all that it started. */
@@ -99,7 +110,7 @@ const endGroup = (pid: number, signal: NodeJS.Signals): void => {
 };
 
 /** What the program says on its standard output. It is ended when the watch aborts, and has ended when this settles. */
-export const runRsync = async ({ args, env }: Command, paths: readonly string[], watch: Watch): Promise<string> => {
+export const runRsync = async ({ args, env, path }: Command, watch: Watch): Promise<string> => {
   watch.signal.throwIfAborted();
   const child = spawn("rsync", args, { env, detached: true, stdio: ["pipe", "pipe", "pipe"] });
   const { promise: ended, resolve, reject } = Promise.withResolvers<number | null>();
@@ -116,7 +127,7 @@ export const runRsync = async ({ args, env }: Command, paths: readonly string[],
   child.stderr.setEncoding("utf8").on("data", (text: string) => {
     if (stderr.length < COMPLAINT_BYTES_MAX) stderr += text;
   });
-  child.stdin.on("error", () => {}).end(paths.map((path) => `${path}\0`).join(""));
+  child.stdin.on("error", () => {}).end(`${path}\0`);
   watch.connected();
   let late: NodeJS.Timeout | undefined;
   const end = (): void => {
@@ -162,6 +173,3 @@ export const parseListing = (text: string): Listed[] =>
     const plain = name.replace(/\\#(\d{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)));
     return [{ name: plain, kind: KINDS[mode] ?? "other", stat: statOf(Number(size), modifiedMs) }];
   });
-
-/** Under which name a file lies in the folder that it was copied into. */
-export const copiedName = (path: string): string => basename(path);

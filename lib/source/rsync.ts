@@ -1,12 +1,12 @@
 /** Files by rsync, of a daemon or over SSH: whole ones only. Each thing that is asked is one run of the program. */
 import { mkdtemp, open, rename, rm, stat, unlink } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { fail } from "../../contracts/errors.ts";
 import { Exchanges } from "./exchanges.ts";
 import { checkedFolderPath, checkedSourcePath, childPath, inListOrder, isSourcePath } from "./paths.ts";
 import type { ContentSource, ReadOptions, SourceEntry, SourceObject, SourceStat } from "./port.ts";
 import { WholeObject } from "./ranged-object.ts";
-import { codeOfRsync, copiedName, PARTIAL, parseListing, RsyncFailure, rsyncCommand, runRsync } from "./rsync-run.ts";
+import { codeOfRsync, PARTIAL, parseListing, RsyncFailure, rsyncCommand, runRsync } from "./rsync-run.ts";
 import type { RsyncSettings, SourceTools } from "./settings.ts";
 import { Turns } from "./turns.ts";
 import { mustBeSame, statOf } from "./versions.ts";
@@ -35,7 +35,7 @@ export class RsyncSource implements ContentSource {
 
   stat(path: string, { signal }: ReadOptions = {}): Promise<SourceStat> {
     return this.#attempt({ path, signal, bytes: 0 }, async (watch) => {
-      const [found] = parseListing(await this.#run(this.#command(".", true), [path], watch));
+      const [found] = parseListing(await this.#run(null, path, watch));
       return found?.kind === "file" ? found.stat : fail("SOURCE_NOT_FOUND", { path });
     });
   }
@@ -55,17 +55,20 @@ export class RsyncSource implements ContentSource {
   }
 
   async fetchTo(path: string, file: string, options: ReadOptions = {}): Promise<SourceStat> {
-    await this.stat(path, options); // a folder would be made, and a FIFO waited for
+    checkedSourcePath(path);
     await (await open(file, "wx")).close(); // it is ours from now on
     const folder = await mkdtemp(`${file}.`);
+    const copy = join(folder, basename(path));
     try {
       const copied = await this.#attempt({ path, signal: options.signal, bytes: null }, async (watch) => {
-        await this.#run(this.#command(folder, false), [path], watch);
-        const { size, mtimeMs } = await stat(join(folder, copiedName(path)));
-        return statOf(size, Math.floor(mtimeMs / 1000) * 1000); // as a listing has it
+        await this.#run(folder, path, watch);
+        // A folder was made, anything else but a file left out.
+        const found = await stat(copy).catch(() => null);
+        if (!found?.isFile()) return fail("SOURCE_NOT_FOUND", { path });
+        return statOf(found.size, Math.floor(found.mtimeMs / 1000) * 1000); // as a listing has it
       });
       mustBeSame(path, copied, await this.stat(path, options));
-      await rename(join(folder, copiedName(path)), file);
+      await rename(copy, file);
       return copied;
     } catch (error) {
       await unlink(file);
@@ -80,14 +83,10 @@ export class RsyncSource implements ContentSource {
     await Promise.allSettled(this.#running);
   }
 
-  #command(into: string, listOnly: boolean) {
-    return rsyncCommand(this.#settings, into, { listOnly, connectTimeoutMs: this.#limits.connectTimeoutMs });
-  }
-
   /** A folder with a link that leads nowhere is listed all the same: its own line says that it is there. */
   async #listing(path: string, watch: Watch): Promise<string> {
     try {
-      return await this.#run(this.#command(".", true), [path === "" ? "./" : `${path}/`], watch);
+      return await this.#run(null, path === "" ? "./" : `${path}/`, watch);
     } catch (error) {
       const isPart = error instanceof RsyncFailure && error.status === PARTIAL;
       if (isPart && parseListing(error.stdout).some(({ name }) => name === ".")) return error.stdout;
@@ -95,14 +94,15 @@ export class RsyncSource implements ContentSource {
     }
   }
 
-  async #run(command: ReturnType<typeof rsyncCommand>, paths: readonly string[], watch: Watch): Promise<string> {
+  async #run(into: string | null, path: string, watch: Watch): Promise<string> {
+    const { connectTimeoutMs } = this.#limits;
     await this.#turns.take(watch);
-    const run = runRsync(command, paths, watch);
+    const run = runRsync(rsyncCommand(this.#settings, { into, path, connectTimeoutMs }), watch);
     this.#running.add(run);
-    run.finally(() => this.#running.delete(run)).catch(() => {});
     try {
       return await run;
     } finally {
+      this.#running.delete(run);
       this.#turns.leave();
     }
   }

@@ -47,8 +47,8 @@ export class ScpSource implements ContentSource {
   }
 
   async fetchTo(path: string, file: string, options: ReadOptions = {}): Promise<SourceStat> {
-    const { sizeBytes } = await this.stat(path, options);
-    const ask = { path, signal: options.signal, bytes: sizeBytes };
+    checkedSourcePath(path);
+    const ask = { path, signal: options.signal, bytes: null };
     return intoNewFile(file, async (handle) => {
       const stat = await this.#transfer(ask, async (transfer) => {
         const head = await transfer.head();

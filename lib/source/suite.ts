@@ -49,16 +49,18 @@ function wholeStatements(it: It): void {
     }
   });
 
-  it("odd names are names like any other", async ({ source, place, t }) => {
+  it("odd names are names like any other", async ({ source, place, t, subject }) => {
     const dir = await tempDir(t);
     for (const [index, name] of ODD_NAMES.entries()) {
       const bytes = bytesOf(index, 100 + index);
       const path = `odd ü/${name}/${name}`;
       await place.put(path, bytes);
       assert.equal((await source.stat(path)).sizeBytes, bytes.length, path);
-      const object = await source.open(path);
-      if (!object.wholeOnly) assert.deepEqual(await readAll(object), bytes, path);
-      await object.close();
+      if (subject.capabilities.ranges) {
+        const object = await source.open(path);
+        assert.deepEqual(await readAll(object), bytes, path);
+        await object.close();
+      }
       await source.fetchTo(path, join(dir, String(index)));
       assert.ok((await readFile(join(dir, String(index)))).equals(bytes), path);
     }
