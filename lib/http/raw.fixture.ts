@@ -3,9 +3,11 @@ import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { Writable } from "node:stream";
 import type { TestContext } from "node:test";
+import { setImmediate as turn } from "node:timers/promises";
 import pino from "pino";
 import { type Log, quietLog } from "../log/log.ts";
 import type { RawHandler } from "./exchange.ts";
+import { Deadlines } from "./raw-deadlines.ts";
 import { openRawListener, type RawListener, type RawListenerOptions } from "./raw-listener.ts";
 
 const WAIT_MS = 10_000;
@@ -142,3 +144,28 @@ export const bodiesOf = (text: string): string[] =>
     .split(/(?=HTTP\/1\.1 \d{3} )/)
     .filter((answer) => answer !== "")
     .map((answer) => answer.slice(answer.indexOf("\r\n\r\n") + 4));
+
+/** Lets everything happen that is already under way. */
+export const settle = async (): Promise<void> => {
+  for (let i = 0; i < 10; i += 1) await turn();
+};
+
+/** A listener whose time the test moves. */
+export const timed = async (t: TestContext, handle: RawHandler, limits = {}) => {
+  const deadlines = new Deadlines(500);
+  const log = keptLog();
+  const listener = await rawListener(t, handle, { deadlines, log: log.log, limits });
+  const pass = async (seconds: number): Promise<void> => {
+    await settle();
+    for (let ms = 0; ms < seconds * 1_000; ms += 500) deadlines.advance(500);
+    await settle();
+  };
+  const client = async (text = ""): Promise<RawClient> => {
+    const made = await RawClient.to(listener.port);
+    t.after(() => made.destroy());
+    if (text !== "") made.send(text);
+    await settle();
+    return made;
+  };
+  return { listener, pass, client, log };
+};
