@@ -211,6 +211,12 @@ iframe5_0_v.m4s?v=1
   );
 });
 
+test("an I-frame playlist with a key format says the version that knows it", () => {
+  const key = { method: "SAMPLE-AES", uri: "key_0.bin", iv: "0".repeat(32), keyFormat: "identity" } as const;
+  const options = { container: "ts", base: "", rendition: 0, query: "", keys: [key] } as const;
+  assert.match(judged(vodIFramePlaylist(renditionOf(), options)), /#EXT-X-VERSION:5\n/);
+});
+
 test("a subtitle's playlist is cut where the media are", () => {
   assert.equal(
     judged(

@@ -129,7 +129,11 @@ const head = ({ target, version, first }: Head): string =>
 const mapLine = ({ base, query }: ListOptions, rendition: number, tracks: TrackChoice): string =>
   `#EXT-X-MAP:URI="${base}${leafName({ kind: "init", rendition, tracks })}${query === "" ? "" : `?${query}`}"\n`;
 
-const versionOf = ({ container, keys = [], leastVersion = 0 }: MediaListOptions): number => {
+const versionOf = ({
+  container,
+  keys = [],
+  leastVersion = 0,
+}: Pick<MediaListOptions, "container" | "keys" | "leastVersion">): number => {
   if (container === "fmp4") return Math.max(VERSION_FMP4, leastVersion);
   const keyFormats = keys.some(({ method, keyFormat }) => method !== "AES-128" || keyFormat !== undefined);
   return Math.max(keyFormats ? VERSION_KEYFORMAT : VERSION_TS, leastVersion);
@@ -198,7 +202,7 @@ export const vodIFramePlaylist = (rendition: Rendition, options: IFrameListOptio
   const fmp4 = container === "fmp4";
   const target = roundedSeconds(longestMs(instants.subarray(range.first, range.end + 1)));
   return (
-    head({ target, version: fmp4 ? VERSION_FMP4 : VERSION_IFRAMES, first: range.first }) +
+    head({ target, version: versionOf({ container, keys, leastVersion: VERSION_IFRAMES }), first: range.first }) +
     "#EXT-X-I-FRAMES-ONLY\n" +
     (fmp4 ? mapLine(options, options.rendition, { video: true, audio: null }) : "") +
     keyLines(keys.filter(isSteady), range.first + 1) +
