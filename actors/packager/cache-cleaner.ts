@@ -1,5 +1,5 @@
 /**
- * Cleans the caches from time to time: what was invalidated, what was not used for too long, and the oldest files of one
+ * Cleans the caches from time to time: what was invalidated, what was not used for too long, and the oldest of a cache
  * above its limit (C-23, C-24). By node-cron, 0–5 s late so that not all nodes clean at once; 30 s after an error; and
  * within seconds after another program has changed the index.
  */

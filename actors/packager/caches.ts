@@ -3,8 +3,9 @@ import type { Clock } from "../../lib/clock.ts";
 import type { DiskCacheConfig, PackagerConfig } from "../../lib/config/packager-config.ts";
 import type { Log } from "../../lib/log/log.ts";
 import type { ContentSource } from "../../lib/source/port.ts";
-import { CacheCleaner } from "./cache-cleaner.ts";
+import { CacheCleaner, type CleanedCache } from "./cache-cleaner.ts";
 import { CacheIndex } from "./cache-index.store.ts";
+import type { CacheStore } from "./cache-store.ts";
 import { type InputCache, openInputCache } from "./input-cache.ts";
 import { openSegmentCache, type SegmentCache } from "./segment-cache.ts";
 
@@ -14,6 +15,10 @@ export interface Caches {
   /** Null: off. */
   readonly input: InputCache | null;
   readonly segments: SegmentCache | null;
+  /** Of those that are on. */
+  readonly stores: readonly CacheStore[];
+  /** Cleans them now. */
+  clean(): Promise<CleanedCache[]>;
   /** Stops the source too. */
   stop(): Promise<void>;
 }
@@ -35,7 +40,7 @@ const boundsOf = ({ dir, sizeBytes: maxBytes, limitPercent, ageMs }: DiskCacheCo
 export const openCaches = async (source: ContentSource, { config, clock, log }: CacheDeps): Promise<Caches> => {
   const { inputCache, segmentCache, cleanup } = config;
   if (!inputCache.on && !segmentCache.on) {
-    return { source, input: null, segments: null, stop: () => source.close() };
+    return { source, input: null, segments: null, stores: [], clean: async () => [], stop: () => source.close() };
   }
   const index = new CacheIndex({ file: config.cacheDatabase, clock, log });
   const common = { index, clock, log };
@@ -49,6 +54,8 @@ export const openCaches = async (source: ContentSource, { config, clock, log }: 
     source: input ?? source,
     input,
     segments,
+    stores,
+    clean: () => cleaner.runOnce(),
     async stop() {
       await cleaner.stop();
       await segments?.close();

@@ -50,6 +50,10 @@ export class Title {
   readonly cut: CutMovie;
   /** Its cuts in sets whose files' key frames differ, by the versions of all files of the set. */
   readonly cutsInSets = new Map<string, Served>();
+  /** Whether its video has captions; null: not looked at yet (`captions.ts`). */
+  closedCaptions: boolean | null = null;
+  /** The tag with its picture, once somebody listened to it alone (`artwork.ts`). */
+  artwork: Promise<Buffer | null> | undefined;
   checkedAtMs: number;
   #rendition: Rendition | undefined;
   #holders = 0;

@@ -4,6 +4,7 @@ import { copyFile, mkdir, rename, rm, utimes, writeFile } from "node:fs/promises
 import http from "node:http";
 import { join } from "node:path";
 import { before, type TestContext, test } from "node:test";
+import { probe } from "../../test/media/ffprobe.ts";
 import { makeInput, sharedMediaDir } from "../../test/media/make.ts";
 import { tempDir } from "../../test/support/platform.ts";
 import { startTestPackager, type TestPackager } from "./packager.fixture.ts";
@@ -194,4 +195,26 @@ test("twenty viewers of a file that nobody has asked for read its index once", a
   const packager = await startTestPackager(t, { folder: await folderWith(t, { "v.mp4": "moov-first" }) });
   const texts = await Promise.all(Array.from({ length: 20 }, () => text(packager, "/i/v.mp4/index_0_av.m3u8")));
   assert.equal(new Set(texts).size, 1);
+});
+
+test("captions of a video are told where a master tells of captions at all", async (t) => {
+  const folder = await folderWith(t, { "with.mp4": "captions-608", "without.mp4": "moov-first" });
+  const packager = await startTestPackager(t, { folder });
+  assert.match(await text(packager, "/i/with.mp4/cmaf.m3u8"), /CLOSED-CAPTIONS="cc"/);
+  assert.match(await text(packager, "/i/without.mp4/cmaf.m3u8"), /CLOSED-CAPTIONS=NONE/);
+  const revised = await text(packager, "/i/with.mp4/master.m3u8?set-akamai-hls-revision=5");
+  assert.match(revised, /TYPE=CLOSED-CAPTIONS,GROUP-ID="cc",NAME="CC1",INSTREAM-ID="CC1"/);
+});
+
+test("sound alone carries the picture that lies beside the file, as a timed ID3 tag", async (t) => {
+  const folder = await folderWith(t, { "song.mp4": "audio-only", "film.mp4": "moov-first" });
+  const picture = Buffer.from("89504e470d0a1a0a0000000d49484452", "hex");
+  await writeFile(join(folder, "song.png"), picture);
+  const packager = await startTestPackager(t, { folder });
+  const segment = await bytesOf(packager, "/i/song.mp4/segment1_0_a.ts");
+  assert.ok(segment.includes("APIC"));
+  await writeFile(join(folder, "heard.ts"), segment);
+  const { streams } = await probe(join(folder, "heard.ts"));
+  assert.deepEqual(streams.map(({ codec_name }) => codec_name).sort(), ["aac", "timed_id3"]);
+  assert.ok(!(await bytesOf(packager, "/i/film.mp4/segment1_0_a.ts")).includes("APIC"));
 });

@@ -10,6 +10,7 @@ import { openCaches } from "./caches.ts";
 import { forgetFiles, meantBy, type Targets } from "./forget.ts";
 import { Library } from "./library.ts";
 import { showFigures } from "./metrics.ts";
+import { answerAdmin, isAdminPath } from "./purge.ts";
 import { PackagerServer } from "./serve.ts";
 import { Sets } from "./sets.ts";
 import { SmilFiles } from "./smil-files.ts";
@@ -67,22 +68,26 @@ export const openPackager = async (deps: PackagerDeps): Promise<OpenedPackager> 
     config,
     library,
     sets: new Sets({ library, segmentSeconds, log }),
-    gate: new TokenGate({ rules: config.tokens, prefix: config.urlPrefix, clock }),
+    gate: new TokenGate({ rules: config.tokens, prefix: config.urlPrefix, clock, salt: config.tokenSalt }),
     smil,
     subtitles,
+    source,
     workshop,
     segmentCache: caches.segments,
   });
   await warmUp({ config, workshop, clock, log });
   showFigures({ library, workshop });
+  const filesOfSmil = (path: string) => smil.files(path);
+  const meant = (targets: Targets) => meantBy(targets, { ...config, prefix: config.urlPrefix, filesOfSmil });
+  const purge = async (targets: Targets): Promise<Purged> => {
+    const { input, segments } = caches;
+    return forgetFiles(await meant(targets), { library, derived: [smil, subtitles, server], input, segments });
+  };
+  const { stores, clean } = caches;
+  const admin = { adminToken: config.adminToken, purge, meantBy: meant, stores, clean };
   return {
-    handle: server.handle,
-    async purge(targets) {
-      const filesOfSmil = (path: string) => smil.files(path);
-      const isMeant = await meantBy(targets, { ...config, prefix: config.urlPrefix, filesOfSmil });
-      const { input, segments } = caches;
-      return forgetFiles(isMeant, { library, derived: [smil, subtitles, server], input, segments });
-    },
+    handle: (exchange) => (isAdminPath(exchange.path) ? answerAdmin(exchange, admin) : server.handle(exchange)),
+    purge,
     async stop() {
       library.close();
       await caches.stop();

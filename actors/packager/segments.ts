@@ -8,6 +8,8 @@ import { keyFrameSamples } from "../../domain/mp4/movie-fragment.ts";
 import { samplesIn } from "../../domain/vod/describe.ts";
 import type { TrackCuts } from "../../domain/vod/plan.ts";
 import type { HeaderLines, RawExchange } from "../../lib/http/exchange.ts";
+import type { ContentSource } from "../../lib/source/port.ts";
+import { artworkOf } from "./artwork.ts";
 import { headerLines, TYPES } from "./caching.ts";
 import { encryptedRecipe } from "./encrypted.ts";
 import { fragmentRecipe, type SamplesPart } from "./fragments.ts";
@@ -33,6 +35,7 @@ export interface MediaRequest {
 }
 
 export interface SegmentTools {
+  readonly source: ContentSource;
   readonly workshop: Workshop;
   readonly segmentCache: SegmentCache | null;
 }
@@ -79,14 +82,14 @@ const partsOf = (request: MediaRequest, leaf: Of<"segment" | "iframe">): readonl
     : segmentParts(request, leaf.number, chosen(request, leaf.tracks));
 
 /** How the media of a leaf are made, encrypted as its file's rule says. */
-const recipeOf = (request: MediaRequest, leaf: Of<"segment" | "iframe">): SegmentRecipe => {
+const recipeOf = (request: MediaRequest, leaf: Of<"segment" | "iframe">, artwork: Buffer | null): SegmentRecipe => {
   const { member, protection } = request;
   const parts = partsOf(request, leaf);
   const scheme = protection?.schemeOf(leaf.container) ?? null;
   const stream = { container: leaf.container, tracks: choiceOf(leaf) };
   const clear =
     leaf.container === "ts"
-      ? tsRecipe({ path: member.title.path, parts, segmentIndex: leaf.number - 1, protection })
+      ? tsRecipe({ path: member.title.path, parts, segmentIndex: leaf.number - 1, protection, artwork })
       : fragmentRecipe({ parts, sequenceNumber: leaf.number, protection, stream });
   if (scheme !== "aes-128" || !protection) return clear;
   return encryptedRecipe(clear, { key: protection.key.key, iv: protection.segmentIvs(stream)(leaf.number) });
@@ -105,7 +108,8 @@ const headersOf = ({
   const etag = `${member.version}-${leafName(leaf)}`;
   const { modifiedMs } = member.title.stat;
   const freshness = versioned ? "versioned" : "unversioned";
-  return { lines: headerLines({ type: typeOf(leaf, member), freshness, etag, modifiedMs }), etag };
+  const lines = headerLines({ type: typeOf(leaf, member), freshness, etag, modifiedMs });
+  return { lines: `${lines}Accept-Ranges: bytes\r\n`, etag };
 };
 
 /** Whether the client has just this one: then it needs not be made. */
@@ -140,13 +144,19 @@ const answerMade = async (request: MediaRequest, recipe: SegmentRecipe, tools: S
   if (part) await workshop.inPieces(object, recipe, part);
 };
 
+/** Sound alone in TS is shown with a picture, where there is one. */
+const artworkFor = ({ member }: MediaRequest, leaf: Of<"segment" | "iframe">, { source }: SegmentTools) => {
+  const isSoundAlone = leaf.kind === "segment" && leaf.container === "ts" && !(leaf.tracks.video && member.cut.video);
+  return isSoundAlone ? artworkOf(source, member.title) : null;
+};
+
 /** Answers with a segment, an init segment or a key frame. */
 export const answerMedia = async (request: MediaRequest, tools: SegmentTools): Promise<void> => {
   const { exchange, leaf } = request;
   const { lines, etag } = headersOf(request);
   try {
     if (leaf.kind === "init") return answerInit(request, leaf, lines);
-    const recipe = recipeOf(request, leaf);
+    const recipe = recipeOf(request, leaf, await artworkFor(request, leaf, tools));
     if (hasIt(exchange, etag)) return exchange.send(304, lines, NOTHING);
     await answerMade(request, recipe, tools);
   } catch (error) {

@@ -15,6 +15,7 @@ import type { PreparedAnswer, RawExchange } from "../../lib/http/exchange.ts";
 import { prepare } from "../../lib/http/raw-prepared.ts";
 import { baseOf } from "./addresses.ts";
 import { etagOf, type Freshness, headerLines, TYPES } from "./caching.ts";
+import { lookForCaptions } from "./captions.ts";
 import { answerKey, answerLicence } from "./keys.ts";
 import type { Library, Title } from "./library.ts";
 import { isTextLeaf, type TextLeaf, textOf } from "./playlists.ts";
@@ -141,6 +142,9 @@ export class PackagerServer {
     const { exchange, grant } = asked;
     const query = parseQuery(asked.query);
     if ("refusal" in query) return exchange.problem({ code: query.refusal, data: { reason: query.reason } });
+    if (leaf.kind === "master" && (leaf.container === "fmp4" || query.revision > 0)) {
+      await Promise.all(view.open.members.map(({ title }) => lookForCaptions(title)));
+    }
     const token = gate.sessionTokenFor(grant, coveredBy(view, config.urlPrefix));
     const text = textOf(leaf, {
       view,

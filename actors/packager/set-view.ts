@@ -29,7 +29,7 @@ export const belowSet = ({ media, base }: SetView): string =>
 export const renditionsOf = ({ media, open, base }: SetView): readonly Rendition[] =>
   open.members.map(({ rendition, title }) => {
     const uri = base === "" ? relativeReference(media.path, title.path) : `${base}${relativeReference("", title.path)}`;
-    return { ...rendition, uri };
+    return { ...rendition, uri, closedCaptions: title.closedCaptions };
   });
 
 /** The r-th file of a set. */

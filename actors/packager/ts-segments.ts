@@ -13,6 +13,8 @@ export interface TsOptions {
   /** 0-based. */
   readonly segmentIndex: number;
   readonly protection: FileProtection | null;
+  /** A timed ID3 tag that goes with the segment. */
+  readonly artwork: Buffer | null;
 }
 
 const isVideo = (track: Track): track is VideoTrack => track.codec.kind === "video";
@@ -25,13 +27,14 @@ interface ProgramChoice {
   readonly video: VideoTrack | null;
   readonly audio: AudioTrack | null;
   readonly sampleAes: boolean;
+  readonly id3: boolean;
 }
 
 const programOf = (path: string, choice: ProgramChoice): TsProgram => {
-  const { video, audio, sampleAes } = choice;
+  const { video, audio, sampleAes, id3 } = choice;
   const leader = video ?? audio;
   if (!leader) throw new Error("bug: a segment without tracks");
-  const key = `${audio?.id} ${sampleAes}`;
+  const key = `${audio?.id} ${sampleAes} ${id3}`;
   const known = programs.get(leader)?.get(key);
   if (known) return known;
   const made = tsProgram(choice);
@@ -43,19 +46,21 @@ const programOf = (path: string, choice: ProgramChoice): TsProgram => {
 };
 
 /** Of one video and one audio track at most. MEDIA_UNSUPPORTED for codecs that have no place in TS. */
-export const tsRecipe = ({ path, parts, segmentIndex, protection }: TsOptions): SegmentRecipe => {
+export const tsRecipe = ({ path, parts, segmentIndex, protection, artwork }: TsOptions): SegmentRecipe => {
   const samplesOf = (track: Track | undefined): Samples | null =>
     parts.find((part) => part.track === track)?.samples ?? null;
   const tracks = parts.map((part) => part.track);
   const [video, audio] = [tracks.find(isVideo), tracks.find(isAudio)];
   const cipher = protection?.schemeOf("ts") === "sample-aes" ? protection.tsCipher : null;
-  const program = programOf(path, { video: video ?? null, audio: audio ?? null, sampleAes: cipher !== null });
+  const choice = { video: video ?? null, audio: audio ?? null, sampleAes: cipher !== null, id3: artwork !== null };
+  const program = programOf(path, choice);
   const input: SegmentInput = {
     program,
     segmentIndex,
     video: samplesOf(video),
     audio: samplesOf(audio),
     ...(cipher ? { cipher } : {}),
+    tag: artwork,
   };
   return {
     exactBytes: new TsSegment(input).exactBytes,

@@ -94,6 +94,7 @@ export const warmUp = async ({ config, workshop, clock, log }: WarmUpDeps): Prom
     gate: new TokenGate({ rules: [], prefix, clock }),
     smil: new SmilFiles({ source, clock, recheckMs, prefix }),
     subtitles: new Subtitles({ source }),
+    source,
     workshop,
     segmentCache: null,
   });
