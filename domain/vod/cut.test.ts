@@ -71,6 +71,21 @@ test("a segment with an open GOP is shown from its earliest picture on", () => {
   assert.equal(cut?.video?.firsts[1], 150);
 });
 
+test("what is shown goes forward, whatever a damaged file says of its key frames", () => {
+  const table = { durationTicks: 512, sampleCount: 1000, keys: every(25, 1000) };
+  const backwards = handMadeTable({ ...table, compositionOffset: (sample) => (sample > 500 ? -800 * 512 : 0) });
+  const movies = [movieOf([videoTrack(12_800, backwards)], []), movieOf([filmOf(40, 25)], [aac(40)])];
+  for (const cut of [cutMovie(movies[0] ?? movieOf([], []), 6), ...cutTogether(movies, 6)]) {
+    const { keyFrames = new Float64Array(0) } = (cut && describe(cut, { uri: "", version: "" }).video) || {};
+    for (const times of [cut?.plan.starts, cut?.video?.firsts, keyFrames]) {
+      assert.deepEqual(
+        [...(times ?? [])],
+        [...(times ?? [])].sort((a, b) => a - b),
+      );
+    }
+  }
+});
+
 test("renditions of other timescales that share key frames are aligned by themselves", () => {
   const other = videoTrack(90_000, handMadeTable({ durationTicks: 3600, sampleCount: 500, keys: every(50, 500) }));
   const [a, b] = [cutMovie(movieOf([filmOf(20, 50)], []), 6), cutMovie(movieOf([other], []), 6)];

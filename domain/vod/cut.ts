@@ -84,13 +84,16 @@ const onGrid = (track: Track, segmentSeconds: number, isAllowed: (seconds: numbe
   const firstKey = keyFrom(track, presentedAt(track, first), 0);
   const zero = presentedAt(track, keyAt(track, firstKey));
   const keyCount = keyCountOf(track);
+  let lastSeconds = zero;
   for (let grid = 1, from = firstKey + 1; from < keyCount; ) {
     const index = keyFrom(track, zero + grid * segmentSeconds - SAME_PLACE_SECONDS, from);
     if (index >= keyCount) break;
     const sample = keyAt(track, index);
     const seconds = presentedAt(track, sample);
     from = index + 1;
-    if (!isAllowed(seconds)) continue;
+    // Times that go back are a damaged file's: what is shown goes forward.
+    if (seconds <= lastSeconds || !isAllowed(seconds)) continue;
+    lastSeconds = seconds;
     firsts.push(sample);
     starts.push(shownFrom(track, sample));
     grid = Math.floor((seconds - zero + SAME_PLACE_SECONDS) / segmentSeconds) + 1;
@@ -122,6 +125,7 @@ const planOf = (movie: Movie, { starts }: Boundaries): SegmentPlan => {
   const times = Float64Array.from([...starts, Math.max(...tracks.map(shownUntil))]);
   // What precedes zero (priming of AAC, what an edit list cuts off) is sent and not shown.
   times[0] = Math.max(0, Math.min(...tracks.map((track) => startOf(track))));
+  for (let at = 1; at < times.length; at += 1) times[at] = Math.max(times[at] ?? 0, times[at - 1] ?? 0);
   return { count: starts.length, starts: times };
 };
 

@@ -71,11 +71,15 @@ const frameRateOf = ({ table, timescale }: VideoTrack): readonly [number, number
   return [thousandths / divisor, 1000 / divisor];
 };
 
+/** Key frames that are shown before an earlier one are no key frames, whatever the file says: they take no time. */
 const keyFramesOf = (track: VideoTrack): Float64Array => {
   const { syncSamples, sampleCount } = track.table;
   const times = new Float64Array(syncSamples?.length ?? sampleCount);
-  for (let index = 0; index < times.length; index += 1)
-    times[index] = presentedAt(track, syncSamples?.[index] ?? index);
+  let latest = Number.NEGATIVE_INFINITY;
+  for (let index = 0; index < times.length; index += 1) {
+    latest = Math.max(latest, presentedAt(track, syncSamples?.[index] ?? index));
+    times[index] = latest;
+  }
   return times;
 };
 
@@ -93,7 +97,8 @@ const ticksOf = ({ track, firsts }: TrackCuts, plan: SegmentPlan): Float64Array 
 const videoOf = (cuts: TrackCuts, track: VideoTrack, plan: SegmentPlan): RenditionTrack => {
   const segmentTicks = ticksOf(cuts, plan);
   // What precedes the video (an audio track that starts earlier) is no part of it.
-  segmentTicks[0] = Math.round(presentedAt(track, cuts.firsts[0] ?? 0) * track.timescale) + TIME_OFFSET_SECONDS * track.timescale;
+  segmentTicks[0] =
+    Math.round(presentedAt(track, cuts.firsts[0] ?? 0) * track.timescale) + TIME_OFFSET_SECONDS * track.timescale;
   const { codec } = track;
   const isTurned = track.rotation === 90 || track.rotation === 270;
   const [wide, high] = codec.sampleAspectRatio;
