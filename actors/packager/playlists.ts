@@ -1,7 +1,7 @@
 /** The texts that a set is played by: multivariant and media playlists, I-frame lists, the MPD. */
 import { fail } from "../../contracts/errors.ts";
 import { CLEAR_KEY_SYSTEM_URI, COMMON_SYSTEM_URI, MP4_PROTECTION_URI } from "../../domain/cenc/protection.ts";
-import { type Leaf, leafName, VIDEO_ONLY } from "../../domain/csmil/leaf.ts";
+import { AUDIO_ONLY, AV, type Container, type Leaf, leafName, VIDEO_ONLY } from "../../domain/csmil/leaf.ts";
 import { childQuery, type MasterQuery } from "../../domain/csmil/query.ts";
 import { type Variant, variantsOf } from "../../domain/csmil/variants.ts";
 import { type ContentProtection, vodMpd } from "../../domain/dash/vod-mpd.ts";
@@ -17,6 +17,7 @@ import {
 import type { SegmentPlan } from "../../domain/vod/plan.ts";
 import { type SegmentRange, segmentRange } from "../../domain/vod/selection.ts";
 import type { FileProtection, StreamChoice } from "./protection.ts";
+import { assertServable, type Offer, servable } from "./servable.ts";
 import { belowSet, memberAt, renditionsOf, type SetView } from "./set-view.ts";
 import type { Member } from "./sets.ts";
 
@@ -36,9 +37,19 @@ const joined = (...parts: readonly string[]): string => parts.filter((part) => p
 const rangeOf = (plan: SegmentPlan, { span }: MasterQuery): SegmentRange =>
   segmentRange(plan, span) ?? fail("QUERY_REFUSED", { reason: "start is after the end of the file" });
 
-const listed = ({ view, query }: TextOptions): readonly Variant[] => {
+const offerOf = ({ view, protectionOf }: TextOptions, { container, rendition, tracks }: StreamChoice): Offer => {
+  const member = memberAt(view, rendition);
+  return { path: member.title.path, cut: member.cut, tracks, container, protection: protectionOf(member) };
+};
+
+/** Without renditions whose codecs have no place in the container. */
+const listed = (options: TextOptions, container: Container): readonly Variant[] => {
+  const { view, query } = options;
   const variants = variantsOf(renditionsOf(view), query);
-  return variants.length === 0 ? fail("RENDITIONS_EMPTY") : variants;
+  if (variants.length === 0) fail("RENDITIONS_EMPTY");
+  return servable(variants, ({ index, audioOnly }) =>
+    offerOf(options, { container, rendition: index, tracks: audioOnly ? AUDIO_ONLY : AV }),
+  );
 };
 
 /** What segments of a rendition are named with. */
@@ -64,7 +75,7 @@ type Of<K extends Leaf["kind"]> = Extract<Leaf, { readonly kind: K }>;
 
 const masterText = (options: TextOptions, { container }: Of<"master">): string => {
   const { view, query, childManifestFilename, subtitles, token } = options;
-  return vodMasterPlaylist(listed(options), {
+  return vodMasterPlaylist(listed(options, container), {
     container,
     revision: query.revision,
     attributes: query.attributes,
@@ -83,6 +94,7 @@ const mediaText = (options: TextOptions, { container, rendition, tracks }: Of<"m
   const { movie, plan } = member.cut;
   if (tracks.video && movie.video.length === 0 && tracks.audio === null) noTrack(view, "video");
   if (!tracks.video && !movie.audio[tracks.audio ?? 0]) noTrack(view, "audio");
+  assertServable(offerOf(options, { container, rendition, tracks }));
   return vodMediaPlaylist(member.rendition, {
     container,
     tracks,
@@ -111,6 +123,7 @@ const iframesText = (options: TextOptions, { container, rendition }: Of<"iframes
   const { view, query } = options;
   const member = memberAt(view, rendition);
   if (member.cut.video === null) noTrack(view, "video");
+  assertServable(offerOf(options, { container, rendition, tracks: VIDEO_ONLY }));
   return vodIFramePlaylist(member.rendition, {
     container,
     rendition,
@@ -150,7 +163,7 @@ const contentProtection = (options: TextOptions): readonly ContentProtection[] =
 
 const mpdText = (options: TextOptions): string => {
   const { view, query, subtitles, token } = options;
-  return vodMpd(listed(options), {
+  return vodMpd(listed(options, "fmp4"), {
     range: rangeOf(memberAt(view, 0).cut.plan, query),
     base: belowSet(view),
     segmentQuery: ({ version }) => segmentQuery(options, version),

@@ -3,7 +3,15 @@ import assert from "node:assert/strict";
 import { assertClock, assertContinuous } from "../../domain/ts/walk.fixture.ts";
 import { assertSamples, assertTsAudio, assertTsVideo, headersOf, joined, type Tolerance } from "./compare.ts";
 import { type MediaList, mediaList } from "./lists.ts";
-import { type Fetched, fetchAll, fmp4Segments, type ServedSegment, tsSegments, type Unit } from "./served.ts";
+import {
+  type Fetched,
+  type Fmp4Options,
+  fetchAll,
+  fmp4Segments,
+  type ServedSegment,
+  tsSegments,
+  type Unit,
+} from "./served.ts";
 import type { Subject } from "./subjects.ts";
 import type { Sample, SampledTrack, Truth } from "./truth.ts";
 
@@ -51,10 +59,10 @@ const tsStream = async (url: string): Promise<Stream<Unit>> => {
   return { list, fetched, segments: tsSegments(fetched) };
 };
 
-export const fmp4Stream = async (url: string, hasVideo: boolean): Promise<Stream<Sample>> => {
+export const fmp4Stream = async (url: string, options: Fmp4Options): Promise<Stream<Sample>> => {
   const list = await mediaList(url);
   const fetched = await fetchAll(list);
-  return { list, fetched, segments: await fmp4Segments(fetched, { hasVideo }) };
+  return { list, fetched, segments: await fmp4Segments(fetched, options) };
 };
 
 /** Counters, clocks, and a start in each segment from which a decoder can begin. */
@@ -94,21 +102,24 @@ export const assertTs = async (subject: Subject): Promise<Stream<Unit>> => {
 
 /** fMP4: muxed, and each track by itself. */
 export const assertFmp4 = async (subject: Subject): Promise<Stream<Sample>> => {
-  const { url, truth } = subject;
+  const { url, truth, keyServer } = subject;
   const [sound] = truth.audio;
-  const muxed = await fmp4Stream(`${url}/cmaf_0_av.m3u8`, truth.video !== null);
+  const muxed = await fmp4Stream(`${url}/cmaf_0_av.m3u8`, { hasVideo: truth.video !== null, keyServer });
   const all = joined(muxed.segments);
   if (truth.video) assertSamples(all.video, truth.video, lateOf(subject, "fMP4"));
   if (sound) assertSamples(all.audio, sound, lateOf(subject, "fMP4"));
   assertTimes(muxed, shownSeconds(subject));
   if (truth.video) {
-    const picture = await fmp4Stream(`${url}/cmaf_0_v.m3u8`, true);
+    const picture = await fmp4Stream(`${url}/cmaf_0_v.m3u8`, { hasVideo: true, keyServer });
     assertSamples(joined(picture.segments).video, truth.video, lateOf(subject, "CMAF video"));
     assertTimes(picture, shownSeconds(subject));
     assertSameCuts(picture, muxed, "video");
   }
   for (const [index, track] of truth.audio.entries()) {
-    const alone = await fmp4Stream(`${url}/cmaf_0_a${index === 0 ? "" : index + 1}.m3u8`, false);
+    const alone = await fmp4Stream(`${url}/cmaf_0_a${index === 0 ? "" : index + 1}.m3u8`, {
+      hasVideo: false,
+      keyServer,
+    });
     assertSamples(joined(alone.segments).audio, track, lateOf(subject, `CMAF audio ${index}`));
     if (index === 0) assertSameCuts(alone, muxed, "audio");
   }

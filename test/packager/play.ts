@@ -14,8 +14,8 @@ export interface PlayedStream {
   readonly ptsSeconds: readonly number[];
   /** MD5 of each. */
   readonly hashes: readonly string[];
-  /** Frames that a decoder makes of it. */
-  readonly frameCount: number;
+  /** Checksums of the frames that a decoder makes of it. */
+  readonly frames: readonly string[];
 }
 
 const HEADER = /^#(tb|media_type) (\d+): (\S+)$/;
@@ -55,7 +55,7 @@ const sameStreams = (copied: string, decoded: string): PlayedStream[] => {
   const frames = streamsIn(decoded);
   return streamsIn(copied).map(({ kind, ptsSeconds, hashes }, index) => {
     if (kind !== "video" && kind !== "audio") throw new Error(`a stream of ${kind}`);
-    return { kind, ptsSeconds, hashes, frameCount: frames[index]?.ptsSeconds.length ?? 0 };
+    return { kind, ptsSeconds, hashes, frames: frames[index]?.hashes ?? [] };
   });
 };
 

@@ -4,7 +4,7 @@ import { createDecipheriv } from "node:crypto";
 import { type Pes, pesOf } from "../../domain/ts/walk.fixture.ts";
 import { got } from "./client.ts";
 import type { ListedSegment, MediaList } from "./lists.ts";
-import { type Sample, tracksIn } from "./truth.ts";
+import { type KeyServer, type Sample, tracksIn } from "./truth.ts";
 
 /** Added to all times that are sent. */
 export const OFFSET_SECONDS = 10;
@@ -64,14 +64,20 @@ const shifted = (samples: readonly Sample[]): Sample[] =>
     endSeconds: endSeconds - OFFSET_SECONDS,
   }));
 
+export interface Fmp4Options {
+  readonly hasVideo: boolean;
+  /** Absent: nothing may be encrypted. */
+  readonly keyServer?: KeyServer | undefined;
+}
+
 /** Samples of each segment behind its init segment, as mediabunny reads them; video is in front of audio. */
 export const fmp4Segments = async (
   { init, segments }: Fetched,
-  { hasVideo }: { readonly hasVideo: boolean },
+  { hasVideo, keyServer }: Fmp4Options,
 ): Promise<ServedSegment<Sample>[]> => {
   const served: ServedSegment<Sample>[] = [];
   for (const segment of segments) {
-    const tracks = await tracksIn(Buffer.concat([init ?? assert.fail("no init segment"), segment]));
+    const tracks = await tracksIn(Buffer.concat([init ?? assert.fail("no init segment"), segment]), keyServer);
     const [first = [], second = []] = [...tracks.keys()]
       .sort((a, b) => a - b)
       .map((id) => shifted(tracks.get(id) ?? []));

@@ -4,7 +4,7 @@ import { after, before } from "node:test";
 import { startTestPackager } from "../../actors/packager/packager.fixture.ts";
 import { INPUTS } from "../media/inputs.ts";
 import { makeInput, sharedMediaDir } from "../media/make.ts";
-import { type Truth, type TruthOptions, truthOf } from "./truth.ts";
+import { type KeyServer, type Truth, type TruthOptions, truthOf } from "./truth.ts";
 
 /** One file that is served, and what is in it. */
 export interface Subject {
@@ -15,6 +15,8 @@ export interface Subject {
   readonly truth: Truth;
   /** By so much what is served is later than what was read of the source. */
   readonly lateSeconds: number;
+  /** For samples that are encrypted by themselves. */
+  readonly keyServer?: KeyServer;
 }
 
 /** What an input is read by, where mediabunny stops early. */

@@ -35,9 +35,18 @@ const samplesOf = async (track: InputTrack): Promise<Sample[]> => {
   return samples;
 };
 
+/** Gives the key of a key id, both as hexadecimal digits. */
+export type KeyServer = (keyId: string) => Promise<string>;
+const noKeys: KeyServer = () => Promise.reject(new Error("nothing is to be encrypted"));
+
 /** All tracks in an MP4 that is in memory, by `track_ID`. */
-export const tracksIn = async (bytes: Buffer): Promise<ReadonlyMap<number, readonly Sample[]>> => {
-  const input = new Input({ source: new BufferSource(bytes), formats: ALL_FORMATS });
+export const tracksIn = async (
+  bytes: Buffer,
+  keyServer: KeyServer = noKeys,
+): Promise<ReadonlyMap<number, readonly Sample[]>> => {
+  const resolveKeyId = ({ keyId }: { readonly keyId: string }) => keyServer(keyId);
+  const formatOptions = { isobmff: { resolveKeyId } };
+  const input = new Input({ source: new BufferSource(bytes), formats: ALL_FORMATS, formatOptions });
   try {
     const found = new Map<number, readonly Sample[]>();
     for (const track of await input.getTracks()) found.set(track.id, await samplesOf(track));
