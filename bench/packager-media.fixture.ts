@@ -20,6 +20,8 @@ export interface BenchMedia {
   readonly clip: string;
   readonly movie: string;
   readonly big: string;
+  /** 10 MB. */
+  readonly short: string;
 }
 
 const make = async (name: string, options: string): Promise<void> => {
@@ -38,7 +40,8 @@ export const benchMedia = async (): Promise<BenchMedia> => {
   await make("clip.mp4", CLIP);
   await make("movie.mp4", `-stream_loop 9 -i ${clip} -c copy`);
   await make("big.mp4", `-stream_loop 99 -i ${clip} -c copy`);
-  return { folder: FOLDER, clip: "clip.mp4", movie: "movie.mp4", big: "big.mp4" };
+  await make("short.mp4", `-i ${clip} -t 16 -c copy`);
+  return { folder: FOLDER, clip: "clip.mp4", movie: "movie.mp4", big: "big.mp4", short: "short.mp4" };
 };
 
 /** Brings a file into the page cache: its first and last parts, where boxes are, are enough for playlists. */

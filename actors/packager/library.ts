@@ -121,6 +121,8 @@ const heldForNow = (title: Title): Title => {
 };
 
 export class Library {
+  /** How often boxes were read since the start. */
+  readCount = 0;
   readonly #options: LibraryOptions;
   readonly #titles: LRUCache<string, Title>;
   readonly #opening = new Map<string, Promise<Title>>();
@@ -211,6 +213,7 @@ export class Library {
   async #read(path: string): Promise<Title> {
     const { source, clock, segmentSeconds } = this.#options;
     const object = await source.open(path);
+    this.readCount += 1;
     try {
       const movie = await openMovie(readerOf(object));
       const cut = cutMovie(movie, segmentSeconds) ?? fail("MEDIA_UNSUPPORTED", { path, reason: "it has no samples" });

@@ -16,6 +16,11 @@ export const showFigures = ({ library, workshop }: Shown): void => {
     collect: (shown) => shown.set(library.titleCount),
   });
   gauge({
+    name: "castellan_packager_index_reads",
+    help: "How often the boxes of a file were read since the start.",
+    collect: (shown) => shown.set(library.readCount),
+  });
+  gauge({
     name: "castellan_packager_index_bytes",
     help: "Memory that those indexes take.",
     collect: (shown) => shown.set(library.indexBytes),
