@@ -36,9 +36,7 @@ const namesHost = (field: string, name: string): boolean => {
   return !denied && patterns.some((pattern) => isMatch(pattern, name));
 };
 
-/** The keys of one server. Certificates' authorities are left out: a host certificate is not looked at. */
-export const hostKeysOf = (file: string, host: string, port: number): HostKeys => {
-  const name = hostNameOf(host, port);
+const keysNamed = (file: string, name: string): HostKeys => {
   const trusted: HostKey[] = [];
   const revoked: HostKey[] = [];
   for (const line of file.split(/\r?\n/)) {
@@ -51,6 +49,18 @@ export const hostKeysOf = (file: string, host: string, port: number): HostKeys =
     else if (marker === "@revoked") revoked.push(key);
   }
   return { trusted, revoked };
+};
+
+/**
+ * The keys of one server. Where its port is named nowhere, those of its host count, as they do for ssh(1). Certificates'
+ * authorities are left out: a host certificate is not looked at.
+ */
+export const hostKeysOf = (file: string, host: string, port: number): HostKeys => {
+  const exact = keysNamed(file, hostNameOf(host, port));
+  if (port === DEFAULT_PORT) return exact;
+  const bare = keysNamed(file, hostNameOf(host, DEFAULT_PORT));
+  const trusted = exact.trusted.length > 0 ? exact.trusted : bare.trusted;
+  return { trusted, revoked: [...exact.revoked, ...bare.revoked] };
 };
 
 /** Whether a server that shows this key is the one that is meant. */

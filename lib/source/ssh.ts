@@ -95,7 +95,7 @@ export class SharedSsh {
     try {
       for (let isFresh = false; ; isFresh = true) {
         const isKept = this.#standing !== undefined && !this.#standing.isBroken;
-        const link = await watch.race(this.#connected());
+        const link = await this.#joined(watch);
         watch.connected();
         const { received } = link;
         try {
@@ -123,6 +123,17 @@ export class SharedSsh {
     this.#standing?.close();
     this.#standing = undefined;
     this.#link = undefined;
+  }
+
+  /** Who came while it was being made, and finds that it could not, tries once for himself: his time is not over. */
+  async #joined(watch: Watch): Promise<SshLink> {
+    const isOwn = this.#link === undefined;
+    try {
+      return await watch.race(this.#connected());
+    } catch (error) {
+      if (isOwn || watch.signal.aborted) throw error;
+      return watch.race(this.#connected());
+    }
   }
 
   /** All who ask while it is being made wait for the same one. */

@@ -51,7 +51,7 @@ function wholeStatements(it: It): void {
 
   it("odd names are names like any other", async ({ source, place, t, subject }) => {
     const dir = await tempDir(t);
-    for (const [index, name] of ODD_NAMES.entries()) {
+    const check = async (name: string, index: number): Promise<void> => {
       const bytes = bytesOf(index, 100 + index);
       const path = `odd ü/${name}/${name}`;
       await place.put(path, bytes);
@@ -63,7 +63,8 @@ function wholeStatements(it: It): void {
       }
       await source.fetchTo(path, join(dir, String(index)));
       assert.ok((await readFile(join(dir, String(index)))).equals(bytes), path);
-    }
+    };
+    await Promise.all(ODD_NAMES.map(check));
   });
 
   it("what is not there is not found", async ({ source, place, t }) => {
