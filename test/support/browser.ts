@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import path from "node:path";
-import { chromium, type Page } from "playwright-core";
+import { type Browser, chromium, type Page } from "playwright-core";
 
 const MODULES = path.resolve(import.meta.dirname, "../../node_modules");
 const CHROMIUM = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].find(existsSync);
@@ -60,7 +60,8 @@ export interface Watched {
   readonly complaints: string[];
 }
 
-export const openPage = async (t: Cleaner, url: string): Promise<Watched> => {
+/** A browser of the test's own, without what would talk to others. */
+export const launchChromium = async (t: Cleaner): Promise<Browser> => {
   const browser = await chromium.launch({
     executablePath: CHROMIUM ?? "",
     args: [
@@ -75,6 +76,11 @@ export const openPage = async (t: Cleaner, url: string): Promise<Watched> => {
     ],
   });
   t.after(() => browser.close());
+  return browser;
+};
+
+export const openPage = async (t: Cleaner, url: string): Promise<Watched> => {
+  const browser = await launchChromium(t);
   const page = await browser.newPage({ viewport: { width: 960, height: 640 } });
   const complaints: string[] = [];
   page.on("console", (message) => {
