@@ -19,6 +19,7 @@ import {
   tempFolder,
   until,
 } from "./caches.fixture.ts";
+import { versionOf } from "./fake-source.fixture.ts";
 import { openSegmentCache, type SegmentCacheOptions } from "./segment-cache.ts";
 
 const INVALIDATE = "UPDATE segmentfile SET timestamp = 0; UPDATE inputfile SET timestamp = 0;";
@@ -216,7 +217,13 @@ for (const seed of [1, 2, 3, 4]) {
     const { open, source, dir, clock } = cacheWorld(t);
     const maxBytes = 9 * MiB;
     const contents = Array.from({ length: 8 }, (_, file) => contentOf(file + seed, 1 + int(5 * MiB)));
-    for (const [file, content] of contents.entries()) source.put(`d${file % 3}/f${file}`, content);
+    const versions = new Map<string, Buffer>();
+    const put = (file: number, content: Buffer): void => {
+      contents[file] = content;
+      versions.set(versionOf(content), content);
+      source.put(`d${file % 3}/f${file}`, content);
+    };
+    for (const [file, content] of contents.entries()) put(file, content);
     const mode = seed % 2 === 0 ? "whole" : "ranges";
     const cache = await open({ mode, maxBytes, waitMs: 60_000 });
     let most = 0;
@@ -230,8 +237,7 @@ for (const seed of [1, 2, 3, 4]) {
       else if (choice === 1) await cache.store.clean();
       else if (choice === 2) clock.ms += int(30_000);
       else if (choice === 3) {
-        contents[file] = contentOf(int(1000), 1 + int(5 * MiB));
-        source.put(`d${file % 3}/f${file}`, contents[file]!);
+        put(file, contentOf(int(1000), 1 + int(5 * MiB)));
       } else {
         const content = contents[file]!;
         const object = await cache.open(`d${file % 3}/f${file}`);
@@ -240,7 +246,9 @@ for (const seed of [1, 2, 3, 4]) {
         const read = object.readRange(offset, target);
         measure();
         await read;
-        assert.ok(contents[file] !== content || target.equals(content.subarray(offset, offset + target.length)));
+        const opened = versions.get(object.stat.version) ?? assert.fail("a version that never was");
+        assert.ok(target.equals(opened.subarray(offset, offset + target.length)), "bytes of that version");
+        assert.ok(contents[file] !== content || opened === content, "the version that was there all the time");
         await object.close();
       }
     };

@@ -26,6 +26,9 @@ export interface Misbehaviour {
   readonly code?: ErrorCode;
 }
 
+/** The version that a file of these bytes has. */
+export const versionOf = (bytes: Buffer): string => createHash("sha256").update(bytes).digest("base64url").slice(0, 16);
+
 export class FakeSource implements ContentSource {
   readonly kind = "fake";
   readonly capabilities;
@@ -79,7 +82,7 @@ export class FakeSource implements ContentSource {
     this.calls.push(`stat ${path}`);
     if (this.away) fail(this.away, { path });
     const bytes = this.#files.get(path) ?? fail("SOURCE_NOT_FOUND", { path });
-    const version = createHash("sha256").update(bytes).digest("base64url").slice(0, 16);
+    const version = versionOf(bytes);
     return { sizeBytes: bytes.length, modifiedMs: 1_700_000_000_000, etag: `"${version}"`, version };
   }
 

@@ -45,17 +45,21 @@ export class WholeFiles implements Keeper {
 
   async acquire(wanted: Wanted, { signal }: ReadOptions): Promise<CacheEntry | null> {
     const { store, waitMs } = this.#options;
+    const { path, stat } = wanted;
     const head = headOf(wanted, "whole", "whole");
-    const known = store.get(cacheNameOf(head));
-    if (known) {
-      store.hold(known);
-      return known;
-    }
     if (chargeFor(head) > store.limitBytes) return this.#unkept(wanted, "it is larger than the input cache");
-    const late = (): never => fail("SOURCE_FETCHING", { path: wanted.path, retryAfterSeconds: RETRY_SECONDS });
-    const entry = await waitFor(this.#fetched(wanted), { waitMs, late, ...(signal ? { signal } : {}) });
-    if (entry) store.hold(entry);
-    return entry;
+    const late = (): never => fail("SOURCE_FETCHING", { path, retryAfterSeconds: RETRY_SECONDS });
+    const end = performance.now() + waitMs;
+    for (;;) {
+      const known = store.get(cacheNameOf(head));
+      // A fetch that had begun before the file was replaced brings its older version: that is not the one that is wanted.
+      const joined = this.#fetches.get(path);
+      const patience = { waitMs: end - performance.now(), late, ...(signal ? { signal } : {}) };
+      const entry = known ?? (await waitFor((joined ?? this.#start(wanted)).work, patience));
+      if (joined && entry && entry !== known && entry.head.version !== stat.version) continue;
+      if (entry) store.hold(entry);
+      return entry;
+    }
   }
 
   async read(entry: CacheEntry, { offset, target }: Range): Promise<void> {
@@ -88,14 +92,13 @@ export class WholeFiles implements Keeper {
     });
   }
 
-  #fetched(wanted: Wanted): Promise<CacheEntry | null> {
-    const running = this.#fetches.get(wanted.path);
-    if (running) return running.work;
+  #start(wanted: Wanted): Fetch {
     const stop = new AbortController();
     const work = this.#turns.take(() => this.#fetch(wanted, stop)).finally(() => this.#fetches.delete(wanted.path));
     work.catch(() => {}); // all who wait may have left
-    this.#fetches.set(wanted.path, { work, stop });
-    return work;
+    const fetch = { work, stop };
+    this.#fetches.set(wanted.path, fetch);
+    return fetch;
   }
 
   async #fetch(wanted: Wanted, stop: AbortController): Promise<CacheEntry | null> {
