@@ -52,7 +52,7 @@ export class WholeFiles implements Keeper {
     const end = performance.now() + waitMs;
     for (;;) {
       const known = store.get(cacheNameOf(head));
-      // A fetch that had begun before the file was replaced brings its older version, which is not the one that is wanted.
+      // A fetch that had begun before the file was replaced brings its older version: not the one that is wanted.
       const joined = this.#fetches.get(path);
       const patience = { waitMs: end - performance.now(), late, ...(signal ? { signal } : {}) };
       const entry = known ?? (await waitFor((joined ?? this.#start(wanted)).work, patience));
