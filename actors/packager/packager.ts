@@ -17,7 +17,7 @@ import { SmilFiles } from "./smil-files.ts";
 import { Subtitles } from "./subtitles.ts";
 import { TokenGate } from "./tokens.ts";
 import { warmUp } from "./warm-up.ts";
-import { Workshop } from "./workshop.ts";
+import { READS_MAX, Workshop } from "./workshop.ts";
 
 export interface PackagerDeps {
   readonly config: PackagerConfig;
@@ -61,7 +61,8 @@ export const openPackager = async (deps: PackagerDeps): Promise<OpenedPackager> 
     recheckMs,
     epoch: epochOf(config),
   });
-  const workshop = new Workshop({ slotCount: config.segmentSlots });
+  const readsMax = READS_MAX[source.kind === "filesystem" ? "local" : "remote"];
+  const workshop = new Workshop({ slotCount: config.segmentSlots, readsMax });
   const smil = new SmilFiles({ source, clock, recheckMs, prefix: config.urlPrefix });
   const subtitles = new Subtitles({ source });
   const server = new PackagerServer({

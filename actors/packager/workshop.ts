@@ -17,12 +17,13 @@ const KiB = 2 ** 10;
 /** 6 s at 8 Mbit/s and what containers add. */
 const SLOT_BYTES = 6.5 * MiB;
 const SOURCE_BYTES = 6.5 * MiB + TS_SCRATCH_BYTES;
-/** Reads that go on at a time: each takes a millisecond from memory, ten from a disk. */
-const SOURCE_COUNT = 4;
+/** Reads that go on at a time, each into 6.5 MiB: a disk answers in milliseconds, a network in tenths of a second. */
+export const READS_MAX = { local: 4, remote: 16 } as const;
 /** What a slow viewer holds; above 128 KiB throughput no longer rises. */
 export const WINDOW_BYTES = 256 * KiB;
 /** A segment that needs its source more often than this is no whole one: it is larger than a slot. */
 const SOURCES_MAX = 4;
+const WINDOWS_KEPT = 64;
 const WAITING_MAX = 4_096;
 
 /** Room for what is made. */
@@ -127,12 +128,14 @@ export class Workshop {
   readonly #sources: Queue;
   /** Where pieces are made before they are copied out. */
   readonly #pieceAt: number;
+  /** Windows that nobody uses at the moment: fresh memory costs page faults. */
+  readonly #windows: Buffer[] = [];
   /** Segments that are being made whole or sent, by their key. */
   readonly #segments = new Map<string, Promise<MadeSegment | null>>();
 
-  constructor({ slotCount }: { readonly slotCount: number }) {
+  constructor({ slotCount, readsMax }: { readonly slotCount: number; readonly readsMax: number }) {
     this.memory = new TsMemory({
-      sourceCount: SOURCE_COUNT,
+      sourceCount: readsMax,
       sourceBytes: SOURCE_BYTES,
       slotCount: slotCount + 1, // one for pieces
       slotBytes: SLOT_BYTES,
@@ -147,8 +150,12 @@ export class Workshop {
     return this.memory.slots.freeCount;
   }
 
-  /** A segment made whole, held for the caller; null: it has to be made in pieces. */
+  /**
+   * A segment made whole, held for the caller; null: it has to be made in pieces. MovieError for one that can't be made at
+   * all, so ask this first.
+   */
   async whole(key: string, object: SourceObject, recipe: SegmentRecipe): Promise<MadeSegment | null> {
+    if (recipe.stepBytes > SLOT_BYTES) throw new MovieError("unsupported", `a picture of ${recipe.stepBytes} bytes`);
     const shared = this.#segments.get(key);
     if (shared) {
       const segment = await shared;
@@ -168,11 +175,8 @@ export class Workshop {
 
   /** Makes what is wanted of a segment as its viewer takes it. The writer is ended, or aborted and the error thrown. */
   async inPieces(object: SourceObject, recipe: SegmentRecipe, { start, end, writer }: BodyPart): Promise<void> {
+    const window = this.#windowOf(recipe.stepBytes);
     try {
-      if (recipe.stepBytes > SLOT_BYTES) {
-        throw new MovieError("unsupported", `a picture of ${recipe.stepBytes} bytes`);
-      }
-      const window = Buffer.allocUnsafeSlow(Math.max(WINDOW_BYTES, recipe.stepBytes));
       const making = recipe.open();
       this.pieceCount += 1;
       for (let at = 0; !making.isDone && at < end; ) {
@@ -182,10 +186,17 @@ export class Workshop {
         at += bytes;
       }
       await writer.end();
+      // Only now: after a failure the socket may still hold it.
+      if (window.length === WINDOW_BYTES && this.#windows.length < WINDOWS_KEPT) this.#windows.push(window);
     } catch (error) {
       writer.abort();
       throw error;
     }
+  }
+
+  #windowOf(stepBytes: number): Buffer {
+    if (stepBytes > WINDOW_BYTES) return Buffer.allocUnsafeSlow(stepBytes);
+    return this.#windows.pop() ?? Buffer.allocUnsafeSlow(WINDOW_BYTES);
   }
 
   async #make({ key, slot, object, recipe }: Making): Promise<MadeSegment | null> {
