@@ -53,8 +53,8 @@ const firstServed = (track: Track): number => {
 const startOf = (track: Track, first = 0): number => shownFrom(track, first);
 const endOf = ({ table, shift, timescale }: Track): number => (table.endDts + shift) / timescale;
 
-/** End of what is shown: reordered pictures end after the decode time does. */
-const shownUntil = (track: Track): number => {
+/** End of what is shown, in seconds: reordered pictures end after the decode time does. */
+export const shownUntil = (track: Track): number => {
   const { table, timescale } = track;
   const last = table.sampleCount - 1;
   let until = endOf(track);

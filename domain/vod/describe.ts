@@ -1,6 +1,6 @@
 /** From the index of a file to what manifests say of it: rates, codecs, frame rate, key frames. */
 import type { AudioTrack, Samples, VideoTrack } from "../mp4/movie.ts";
-import { presentedAt } from "./cut.ts";
+import { presentedAt, shownUntil } from "./cut.ts";
 import { type CutMovie, type SegmentPlan, TIME_OFFSET_SECONDS, type TrackCuts } from "./plan.ts";
 import type { Rendition, RenditionTrack } from "./rendition.ts";
 
@@ -88,7 +88,7 @@ const ticksOf = ({ track, firsts }: TrackCuts, plan: SegmentPlan): Float64Array 
   const { table, timescale, shift } = track;
   const offset = TIME_OFFSET_SECONDS * timescale;
   return Float64Array.from(firsts, (first, segment) => {
-    if (segment === plan.count) return table.endDts + shift + offset;
+    if (segment === plan.count) return Math.round(shownUntil(track) * timescale) + offset;
     if (track.codec.kind === "video") return Math.round((plan.starts[segment] ?? 0) * timescale) + offset;
     return table.dtsOf(first) + shift + offset;
   });

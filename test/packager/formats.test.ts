@@ -5,7 +5,9 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { answerOf } from "./client.ts";
+import { assertMpd } from "./dash.ts";
 import { assertFmp4, assertSameCuts, assertTs } from "./formats.ts";
+import { assertIFrames } from "./iframes.ts";
 import { inputsServed, NOT_IN_TS, REFUSED, SERVED } from "./subjects.ts";
 
 const TS_LEAVES = ["master.m3u8", "index.m3u8", "segment1_0_av.ts"];
@@ -18,7 +20,10 @@ describe("every input", { concurrency: 2 }, () => {
     test(`${name}: every format has the source's samples at their times, cut at the same places`, async () => {
       const subject = await inputs().subject(name);
       const fmp4 = await assertFmp4(subject);
-      if (NOT_IN_TS.has(name)) return;
+      const inTs = !NOT_IN_TS.has(name);
+      await assertMpd(subject);
+      await assertIFrames(subject, { inTs });
+      if (!inTs) return;
       const ts = await assertTs(subject);
       assertSameCuts(ts, fmp4, subject.truth.video ? "video" : "audio");
     });

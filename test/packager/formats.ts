@@ -15,7 +15,8 @@ import {
 import type { Subject } from "./subjects.ts";
 import type { Sample, SampledTrack, Truth } from "./truth.ts";
 
-const MS = 0.001;
+/** Playlists tell times in milliseconds. */
+export const TIMES_NEAR_SECONDS = 0.001;
 const HEADERS = { h264: [9, 7, 8], hevc: [35, 32, 33, 34] };
 
 /** A media playlist and what is in its segments. */
@@ -43,12 +44,16 @@ const assertTimes = <T extends { readonly ptsSeconds: number }>(
   { list, segments }: Stream<T>,
   [from, to]: readonly [from: number, to: number],
 ): void => {
-  assert.ok(Math.abs(list.totalSeconds - (to - from)) <= MS, `${list.url}: ${list.totalSeconds} of ${to - from}`);
+  assert.ok(
+    Math.abs(list.totalSeconds - (to - from)) <= TIMES_NEAR_SECONDS,
+    `${list.url}: ${list.totalSeconds} of ${to - from}`,
+  );
   let at = from;
   for (const [index, { video, audio }] of segments.entries()) {
     const leader = video.length > 0 ? video : audio;
     const start = earliest(leader);
-    if (index > 0) assert.ok(Math.abs(start - at) <= MS, `${list.url}: segment ${index} at ${start}, not ${at}`);
+    if (index > 0)
+      assert.ok(Math.abs(start - at) <= TIMES_NEAR_SECONDS, `${list.url}: segment ${index} at ${start}, not ${at}`);
     at += list.segments[index]?.seconds ?? 0;
   }
 };
