@@ -136,14 +136,14 @@ const iframesText = (options: TextOptions, { container, rendition }: Of<"iframes
 
 const subtitlesText = (options: TextOptions, { id, language }: Of<"subtitles">): string => {
   const { view, query } = options;
-  const { cut, version, rendition } = memberAt(view, 0);
+  const { cut, version } = memberAt(view, 0);
   return vodSubtitlePlaylist(cut.plan, {
     id,
     language,
     base: belowSet(view),
     query: joined(segmentQuery(options, version), subtitleQuery(query)),
     range: rangeOf(cut.plan, query),
-    targetDuration: targetDurationOf([rendition]),
+    targetDuration: targetDurationOf(view.open.members.map(({ rendition }) => rendition)),
   });
 };
 

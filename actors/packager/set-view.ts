@@ -2,6 +2,7 @@
 import { fail } from "../../contracts/errors.ts";
 import { relativeReference } from "../../domain/csmil/path.ts";
 import type { MediaSet } from "../../domain/csmil/request.ts";
+import { targetDurationOf } from "../../domain/hls/vod-media.ts";
 import type { Rendition } from "../../domain/vod/rendition.ts";
 import type { Member, OpenSet } from "./sets.ts";
 
@@ -14,11 +15,17 @@ export interface SetView {
   readonly children: "file" | "set";
 }
 
+/** A file's own playlists know its own segments alone, and all of a set must tell one target duration (RFC 8216 §6.2.4). */
+const haveOneTarget = ({ members }: OpenSet): boolean =>
+  new Set(members.map(({ rendition }) => targetDurationOf([rendition]))).size === 1;
+
 export const setView = (media: MediaSet, open: OpenSet, base: string): SetView => ({
   media,
   open,
   base,
-  children: open.selfAligned && media.kind !== "file" ? "file" : "set",
+  get children() {
+    return media.kind !== "file" && open.selfAligned && haveOneTarget(open) ? "file" : "set";
+  },
 });
 
 /** What URIs below the set begin with. */

@@ -6,6 +6,7 @@ import { before, type TestContext, test } from "node:test";
 import HLS from "hls-parser";
 import { makeInput, sharedMediaDir } from "../../test/media/make.ts";
 import { playlistProblems } from "../../test/support/hls-grammar.ts";
+import { mediaFile } from "../../test/support/media-file.ts";
 import { tempDir } from "../../test/support/platform.ts";
 import { xmlErrors } from "../../test/support/xml.ts";
 import { startTestPackager } from "./packager.fixture.ts";
@@ -100,6 +101,21 @@ test("target durations are one within a set, whatever audio it has", async (t) =
     if (!text.includes("I-FRAMES-ONLY")) targets.add(/TARGETDURATION:(\d+)/.exec(text)?.[1]);
   }
   assert.equal(targets.size, 1);
+});
+
+test("a set whose files end so far apart that their own target durations differ has playlists of its own", async (t) => {
+  const folder = await tempDir(t);
+  for (const seconds of [10, 13]) {
+    const film = `-f lavfi -i testsrc2=s=64x36:r=25:d=${seconds} -c:v libx264 -force_key_frames 0,6 -g 999 -f mp4`;
+    await writeFile(join(folder, `film_${seconds}.mp4`), await mediaFile(film));
+  }
+  const { url } = await startTestPackager(t, { folder });
+  const at = new URL("/i/film_,10,13,.mp4.csmil/master.m3u8", url);
+  const children = named(await playlistAt(at), at);
+  assert.equal(children.length, 2);
+  for (const child of children) assert.match(await playlistAt(child), /TARGETDURATION:7\n/, child.href);
+  const own = new URL("/i/film_10.mp4/index_0_av.m3u8", url);
+  assert.match(await playlistAt(own), /TARGETDURATION:6\n/);
 });
 
 test("MPDs of every kind of set are XML, and valid by the schema where DASH_SCHEMA names it", async (t) => {
