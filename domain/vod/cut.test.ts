@@ -115,16 +115,6 @@ test("a rendition is described with the rate of its highest segment and its exac
   assert.ok((video?.peakBps ?? 0) >= (180 * 100 * 8) / 6.006);
 });
 
-test("pictures that are shown later than they are decoded make no track shorter", () => {
-  const compositionOffset = (sample: number): number => [1024, 2048, 512, 0][sample % 4] ?? 0;
-  const table = handMadeTable({ durationTicks: 512, sampleCount: 500, keys: every(50, 500), compositionOffset });
-  const cut = cutMovie(movieOf([videoTrack(12_800, table, -1024)], []), 6);
-  assert.ok(cut);
-  const { video } = describe(cut, { uri: "a.mp4", version: "1" });
-  assert.equal((video?.segmentTicks.at(-1) ?? 0) / 12_800, 10 + (cut.plan.starts.at(-1) ?? 0));
-  assert.equal(cut.plan.starts.at(-1), 20);
-});
-
 test("a track whose pictures are reordered is told to end when its last one does, after its decode time", () => {
   const compositionOffset = (sample: number): number => [1024, 1536, 512][sample % 3] ?? 0;
   const table = handMadeTable({ durationTicks: 512, sampleCount: 150, keys: every(50, 150), compositionOffset });
