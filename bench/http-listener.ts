@@ -19,7 +19,7 @@ import { LARGE_BYTES } from "./http-servers.fixture.ts";
 import { Cleanup } from "./live.fixture.ts";
 import { type Row, report } from "./report.ts";
 
-const ROUNDS = 7;
+const ROUNDS = 5;
 const SECONDS = 2;
 const SERVERS = path.join(import.meta.dirname, "http-servers.fixture.ts");
 

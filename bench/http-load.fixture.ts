@@ -97,7 +97,7 @@ const sample = async ({ server, path }: Target, { connections, seconds }: Compar
 
 /** A sample counts when others used less than this; else it is taken again, a few times. */
 const FOREIGN_CORES_MAX = 0.15;
-const TRIES = 4;
+const TRIES = 3;
 
 const quietSample = async (target: Target, comparison: Comparison): Promise<Sample> => {
   let best: Sample | undefined;

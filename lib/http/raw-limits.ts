@@ -44,7 +44,7 @@ export const RAW_LIMITS: RawLimits = {
   aheadBytes: 64 * KiB, // a head of 32 KiB, twice
   turnCount: 32,
   lingerMs: 2_000,
-  connections: 20_000, // × 3 KB of heap each: 60 MB
+  connections: 20_000, // × 4 KB each: 80 MB
   connectionsPerAddress: 4_096, // viewers of a provider share one address
 };
 
