@@ -8,7 +8,6 @@ import { createHash } from "node:crypto";
 import { LRUCache } from "lru-cache";
 import { codeOf, fail } from "../../contracts/errors.ts";
 import type { Movie, RangeReader } from "../../domain/mp4/movie.ts";
-import { MovieError } from "../../domain/mp4/movie.ts";
 import { openMovie } from "../../domain/mp4/open-movie.ts";
 import { cutMovie } from "../../domain/vod/cut.ts";
 import { describe } from "../../domain/vod/describe.ts";
@@ -16,6 +15,7 @@ import type { CutMovie } from "../../domain/vod/plan.ts";
 import type { Rendition } from "../../domain/vod/rendition.ts";
 import type { Clock } from "../../lib/clock.ts";
 import type { ContentSource, SourceObject, SourceStat } from "../../lib/source/port.ts";
+import { refuseMedia } from "./media-fault.ts";
 
 /** Of the texts for `?v=`. */
 export const VERSION_DIGITS = 8;
@@ -221,9 +221,7 @@ export class Library {
       return new Title({ path, version, object, movie, cut, checkedAtMs: clock.nowMs() });
     } catch (error) {
       await object.close().catch(() => {});
-      if (!(error instanceof MovieError)) throw error;
-      const code = error.problem === "damaged" ? "MEDIA_DAMAGED" : "MEDIA_UNSUPPORTED";
-      return fail(code, { path, reason: error.message });
+      return refuseMedia(error, path);
     }
   }
 }

@@ -3,7 +3,6 @@ import { codeOf, fail } from "../../contracts/errors.ts";
 import { initProtection } from "../../domain/cenc/protection.ts";
 import { type Leaf, leafName, type TrackChoice, VIDEO_ONLY } from "../../domain/csmil/leaf.ts";
 import { initSegment } from "../../domain/mp4/init-segment.ts";
-import { MovieError } from "../../domain/mp4/movie.ts";
 import { keyFrameSamples } from "../../domain/mp4/movie-fragment.ts";
 import { samplesIn } from "../../domain/vod/describe.ts";
 import type { TrackCuts } from "../../domain/vod/plan.ts";
@@ -13,6 +12,7 @@ import { artworkOf } from "./artwork.ts";
 import { headerLines, TYPES } from "./caching.ts";
 import { encryptedRecipe } from "./encrypted.ts";
 import { fragmentRecipe, type SamplesPart } from "./fragments.ts";
+import { refuseMedia } from "./media-fault.ts";
 import type { FileProtection } from "./protection.ts";
 import type { SegmentCache } from "./segment-cache.ts";
 import type { Member } from "./sets.ts";
@@ -160,9 +160,7 @@ export const answerMedia = async (request: MediaRequest, tools: SegmentTools): P
     if (hasIt(exchange, etag)) return exchange.send(304, lines, NOTHING);
     await answerMade(request, recipe, tools);
   } catch (error) {
-    if (!(error instanceof MovieError)) throw error;
-    const code = error.problem === "damaged" ? "MEDIA_DAMAGED" : "MEDIA_UNSUPPORTED";
-    fail(code, { path: request.member.title.path, reason: error.message });
+    refuseMedia(error, request.member.title.path);
   }
 };
 

@@ -36,10 +36,10 @@ export interface ServerDeps extends SegmentTools {
   readonly subtitles: Subtitles;
 }
 
-/** A playlist with the files that it is of. */
+/** A playlist with the versions of files that it is of: the files themselves may leave memory before it does. */
 interface Ready {
   readonly answer: PreparedAnswer;
-  readonly titles: readonly Title[];
+  readonly files: readonly Pick<Title, "path" | "version">[];
 }
 
 /** What is known of a request once its address is read. */
@@ -76,7 +76,7 @@ export class PackagerServer {
     const { method } = exchange;
     if (method === "OPTIONS") return answerOptions(exchange, METHODS);
     if (method !== "GET" && method !== "HEAD" && method !== "POST") return refuseMethod(exchange, METHODS);
-    if (ready && method !== "POST" && ready.titles.every((title) => this.#isRecent(title))) {
+    if (ready && method !== "POST" && ready.files.every((file) => this.#isRecent(file))) {
       return exchange.sendPrepared(ready.answer);
     }
     return this.#answer(exchange, base);
@@ -87,8 +87,8 @@ export class PackagerServer {
     this.#ready.clear();
   }
 
-  #isRecent(title: Title): boolean {
-    return this.#deps.library.recent(title.path) === title;
+  #isRecent({ path, version }: Ready["files"][number]): boolean {
+    return this.#deps.library.recent(path)?.version === version;
   }
 
   async #answer(exchange: RawExchange, base: string): Promise<void> {
@@ -103,7 +103,11 @@ export class PackagerServer {
     if (!verdict.allowed) return exchange.problem(verdict.refusal);
     const asked = { exchange, media, leaf, grant: verdict.grant, query: stripTokens(query) };
     if (exchange.method === "POST" && leaf.kind !== "clearkey") return refuseMethod(exchange, METHODS);
-    await this.#inSet(files, async (open) => this.#dispatch(asked, setView(media, open, base)));
+    try {
+      await this.#inSet(files, async (open) => this.#dispatch(asked, setView(media, open, base)));
+    } catch (error) {
+      refuseMedia(error, media.path); // tables are read where they are needed
+    }
   }
 
   /** Opens the set for as long as the answer takes; a file that is replaced meanwhile is opened anew, once. */
@@ -155,13 +159,13 @@ export class PackagerServer {
       protectionOf: this.#protectionOf,
       subtitles: await subtitles.listed(view, query),
     });
-    const body = Buffer.from(text);
+    const body = bytesOf(text);
     const freshness = freshnessOf(token, view.open);
     const type = leaf.kind === "mpd" ? TYPES.mpd : TYPES.hls;
     const answer = prepare(200, headerLines({ type, freshness, etag: etagOf(body) }), body);
-    const titles = view.open.members.map(({ title }) => title);
+    const files = view.open.members.map(({ title: { path, version } }) => ({ path, version }));
     // Complete ones only: a file that comes later must not wait for the others to change.
-    if (freshness === "playlist") this.#ready.set(view.base + exchange.target, { answer, titles });
+    if (freshness === "playlist") this.#ready.set(view.base + exchange.target, { answer, files });
     exchange.sendPrepared(answer);
   }
 
@@ -174,6 +178,13 @@ export class PackagerServer {
     await answerMedia(request, this.#deps);
   }
 }
+
+/** In memory of its own: a small one of Buffer's pool would keep 64 KiB of it. */
+const bytesOf = (text: string): Buffer => {
+  const bytes = Buffer.allocUnsafeSlow(Buffer.byteLength(text));
+  bytes.write(text);
+  return bytes;
+};
 
 const freshnessOf = (token: string, { missing }: OpenSet): Freshness => {
   if (token !== "") return "personal";
