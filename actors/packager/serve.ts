@@ -18,6 +18,7 @@ import { etagOf, type Freshness, headerLines, TYPES } from "./caching.ts";
 import { lookForCaptions } from "./captions.ts";
 import { answerKey, answerLicence } from "./keys.ts";
 import type { Library, Title } from "./library.ts";
+import { refuseMedia } from "./media-fault.ts";
 import { isTextLeaf, type TextLeaf, textOf } from "./playlists.ts";
 import { protectionOf } from "./protection.ts";
 import { answerMedia, isMediaLeaf, isReplaced, type MediaLeaf, type SegmentTools } from "./segments.ts";
