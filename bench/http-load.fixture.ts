@@ -1,11 +1,11 @@
 /** Servers on one core and wrk on another, measured in turn so that a busy moment meets them all. */
-import { execFile, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { cpus } from "node:os";
-import { promisify } from "node:util";
 import { findProgram } from "../test/support/server-process.ts";
 import { type Cleanup, cpuSeconds } from "./live.fixture.ts";
+import { wrk } from "./load.fixture.ts";
 import { median } from "./report.ts";
 
 const SERVER_CPU = "0";
@@ -45,12 +45,6 @@ export interface Sample {
   readonly foreignCores: number;
 }
 
-const UNITS: Readonly<Record<string, number>> = { us: 0.001, ms: 1, s: 1_000, m: 60_000 };
-const msOf = (text: string): number => {
-  const [, value = "", unit = ""] = /^([\d.]+)([a-z]+)$/.exec(text) ?? [];
-  return Number(value) * (UNITS[unit] ?? Number.NaN);
-};
-
 const TICKS_PER_SECOND = 100; // USER_HZ on Linux
 /** Of all cores, all but idle and waiting for disks. */
 const busySeconds = (): number => {
@@ -77,22 +71,12 @@ export interface Comparison {
 }
 
 const sample = async ({ server, path }: Target, { connections, seconds }: Comparison): Promise<Sample> => {
-  const url = `http://127.0.0.1:${server.port}${path}`;
-  const wrk = ["wrk", "-t1", `-c${connections}`, `-d${seconds}s`, "--timeout", "10s", "--latency", url];
-  const [program = "", ...args] = pinned(CLIENT_CPU, wrk);
+  const url = `http://127.0.0.1:${server.port}`;
   const before = { server: cpuSeconds(server.pid), machine: busySeconds(), ended: endedSeconds() };
-  const { stdout } = await promisify(execFile)(program, args);
-  const cpu = cpuSeconds(server.pid) - before.server;
-  const foreign = busySeconds() - before.machine - cpu - (endedSeconds() - before.ended);
-  const found = (pattern: RegExp): string => pattern.exec(stdout)?.[1] ?? "";
-  if (/Socket errors|Non-2xx/.test(stdout)) throw new Error(stdout);
-  const count = Number(found(/(\d+) requests in/));
-  return {
-    perSecond: Number(found(/Requests\/sec:\s+([\d.]+)/)),
-    cpuUs: (cpu / count) * 1e6,
-    p99Ms: msOf(found(/99%\s+(\S+)/)),
-    foreignCores: foreign / seconds,
-  };
+  const { perSecond, p99Ms, cpuMs } = await wrk(server.pid, { url, paths: [path], connections, seconds });
+  const ours = cpuSeconds(server.pid) - before.server + (endedSeconds() - before.ended);
+  const foreign = busySeconds() - before.machine - ours;
+  return { perSecond, cpuUs: cpuMs * 1000, p99Ms, foreignCores: foreign / seconds };
 };
 
 /** A sample counts when others used less than this; else it is taken again, a few times. */

@@ -51,7 +51,19 @@ export const wrk = async (pid: number, load: WrkLoad): Promise<WrkResult> => {
     const script = path.join(folder, "load.lua");
     await writeFile(script, SCRIPT(load.paths));
     const before = { cpu: cpuSeconds(pid), faults: faultsOf(pid) };
-    const args = ["-c", "1", "wrk", "-t1", `-c${load.connections}`, `-d${load.seconds}s`, "-s", script, load.url];
+    const args = [
+      "-c",
+      "1",
+      "wrk",
+      "-t1",
+      `-c${load.connections}`,
+      `-d${load.seconds}s`,
+      "--timeout",
+      "10s",
+      "-s",
+      script,
+      load.url,
+    ];
     const { stdout } = await promisify(execFile)("taskset", args, { timeout: (load.seconds + 30) * 1000 });
     const [requests = 0, us = 1, p50 = 0, p99 = 0, errors = 0] =
       /RESULT (.+)/.exec(stdout)?.[1]?.split(" ").map(Number) ?? [];

@@ -10,6 +10,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { promisify } from "node:util";
 import { probe } from "../test/media/ffprobe.ts";
+import { congestionControl } from "./http-load.fixture.ts";
 import { Cleanup, metricOf } from "./live.fixture.ts";
 import { wrk } from "./load.fixture.ts";
 import { ours, segmentPaths, startPackager, vod } from "./packager.fixture.ts";
@@ -208,7 +209,7 @@ const lipSyncRow = async (cleanup: Cleanup, { folder, movie }: BenchMedia): Prom
 const main = async (cleanup: Cleanup): Promise<void> => {
   const media = await benchMedia();
   await readWhole(path.join(media.folder, media.movie));
-  report("The packager, cold and in memory, one core", [
+  report(`The packager, cold and in memory, one core, ${congestionControl()}`, [
     ...(await coldRows(cleanup, media)),
     await viewersRow(cleanup, media),
     await memoryRow(cleanup, media),

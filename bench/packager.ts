@@ -6,12 +6,13 @@
 import { mkdir, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { bareServer } from "./http.fixture.ts";
+import { congestionControl } from "./http-load.fixture.ts";
 import { Cleanup } from "./live.fixture.ts";
+import { type WrkResult, wrk } from "./load.fixture.ts";
 import { onFirstCpu, ours, segmentPaths, startPackager, vod } from "./packager.fixture.ts";
 import { benchMedia, readWhole } from "./packager-media.fixture.ts";
 import { type Peer, startStatic, startVod } from "./packager-peers.fixture.ts";
 import { median, type Row, report } from "./report.ts";
-import { type WrkResult, wrk } from "./load.fixture.ts";
 
 const SEGMENTS = 100;
 const ROUNDS = Number(process.env.BENCH_ROUNDS ?? 5);
@@ -162,7 +163,7 @@ const main = async (cleanup: Cleanup): Promise<void> => {
     young: await startVod(cleanup, folder, "installed"),
   };
   const rows = [...(await playlistRows(stage)), ...(await segmentsRows(stage)), ...(await aesRows(stage))];
-  report("The packager, warm: a film of ten minutes, 1080p, 4 MB segments, one core", rows);
+  report(`The packager, warm: a film of ten minutes, 1080p, 4 MB segments, one core, ${congestionControl()}`, rows);
 };
 
 const cleanup = new Cleanup();
