@@ -9,7 +9,6 @@ import { wrk } from "./load.fixture.ts";
 import { median } from "./report.ts";
 
 const SERVER_CPU = "0";
-const CLIENT_CPU = "1";
 
 /** Puts a command on one core where the machine has two and `taskset`. */
 const pinned = (cpu: string, command: readonly string[]): string[] =>
