@@ -20,6 +20,7 @@ import { refuseMedia } from "./media-fault.ts";
 /** Of the texts for `?v=`. */
 export const VERSION_DIGITS = 8;
 const TITLE_BYTES = 4096; // what a title holds besides its index
+const TITLES_MAX = 512; // each has its file open, of 1,024 that a process may have at least; viewers take the others
 const OPENINGS_MAX = 64; // files that are being opened at a time; each may hold a moov of many MiB
 
 export interface LibraryOptions {
@@ -130,6 +131,7 @@ export class Library {
   constructor(options: LibraryOptions) {
     this.#options = options;
     this.#titles = new LRUCache({
+      max: TITLES_MAX,
       maxSize: options.indexBytesMax,
       sizeCalculation: (title) => title.heapBytes,
       dispose: (title) => title.drop(),

@@ -33,10 +33,13 @@ const KINDS: ReadonlyMap<string, VideoKind> = new Map([
 
 const greatestDivisor = (a: number, b: number): number => (b === 0 ? a : greatestDivisor(b, a % b));
 
+/** Pixels that are so much wider than high, or higher than wide, are a damaged box's. */
+const ASPECT_MAX = 16;
+
 /** `pasp` (§12.1.4.2) in lowest terms. */
 const aspectOf = (pasp: BoxView | undefined): readonly [number, number] => {
   const [across, down] = pasp && pasp.bytes >= 8 ? [pasp.u32(0), pasp.u32(4)] : [1, 1];
-  if (across === 0 || down === 0) return [1, 1];
+  if (across === 0 || down === 0 || Math.max(across / down, down / across) > ASPECT_MAX) return [1, 1];
   const divisor = greatestDivisor(across, down);
   return [across / divisor, down / divisor];
 };

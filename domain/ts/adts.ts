@@ -1,5 +1,6 @@
 /** ADTS headers (ISO/IEC 14496-3 §1.A.2.2) from an AudioSpecificConfig (§1.6.2.1). */
 import { Bits } from "../mp4/bits.ts";
+import { ownCopy } from "../mp4/box-view.ts";
 
 /** frame_length has 13 bits and counts the header. */
 export const ADTS_FRAME_BYTES_MAX = 8191;
@@ -97,7 +98,7 @@ export const adtsOf = (audioSpecificConfig: Uint8Array): Adts | NoAdts => {
   const profile = type - 1;
   const fixed = [0xff, 0xf1, (profile << 6) | (rate << 2) | (channels >> 2), (channels & 3) << 6, 0, 0x1f, 0xfc];
   const inBand = channels === IN_BAND_CHANNELS ? movedProgramConfig(bits) : [];
-  return { header: Buffer.from([...fixed, ...inBand]) };
+  return { header: ownCopy(Uint8Array.from([...fixed, ...inBand])) };
 };
 
 /** Writes the length into a header of `adtsOf` that was copied to `at`; `frameBytes` counts header and frame. */

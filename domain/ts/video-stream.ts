@@ -1,4 +1,5 @@
 /** H.264 and H.265 as byte streams in a transport stream (ISO/IEC 13818-1 §2.14, §2.17). */
+import { ownCopy } from "../mp4/box-view.ts";
 import type { VideoTrack } from "../mp4/movie.ts";
 import type { TrackClock } from "./clock.ts";
 import { type NoTsMapping, noTsMapping } from "./mapping.ts";
@@ -64,7 +65,7 @@ const parameterSet = ({ isHevc, firstSetType, setTypeCount }: NalSyntax, unit: B
   const [head = 0] = unit;
   const index = (isHevc ? (head >> 1) & 63 : head & 31) - firstSetType;
   const kind = index >= 0 && index < setTypeCount ? 1 << index : 0;
-  return { kind, bytes: Buffer.from([...START_CODE, ...unit]) };
+  return { kind, bytes: ownCopy(Uint8Array.from([...START_CODE, ...unit])) };
 };
 
 /** Frames from the first on that show how far pictures are reordered: some seconds, any GOP's pattern. */
