@@ -18,13 +18,23 @@ export const intoNewFile = async <T>(file: string, write: (handle: FileHandle) =
   }
 };
 
-/** Writes all of `bytes`; a write to a disk that is nearly full may take less than it was given. */
+/** Writes all of `bytes`; a disk that is nearly full may take less than it was given. */
 export const writeAll = async (handle: FileHandle, bytes: Uint8Array, position: number): Promise<void> => {
   for (let done = 0; done < bytes.length; ) {
-    const { bytesWritten } = await handle.write(bytes, done, bytes.length - done, position + done);
+    const { bytesWritten } = await handle.write(bytes, done, bytes.length - done, position + done).catch(ourFault);
     done += bytesWritten;
   }
 };
+
+const own = new WeakSet<object>();
+
+const ourFault = (error: object): never => {
+  own.add(error);
+  throw error;
+};
+
+/** Whether an error is of the disk here (full, broken): that is not the source's. */
+export const isOfOurDisk = (error: unknown): boolean => typeof error === "object" && error !== null && own.has(error);
 
 interface Copy extends ReadOptions {
   /** Ranges that are under way at once: more than one where each has to wait for a network. */

@@ -1,6 +1,7 @@
 /** How what goes wrong in a protocol becomes an error of the catalogue. */
 import { codeOf, type ErrorCode, Fault, fail } from "../../contracts/errors.ts";
 import type { Log } from "../log/log.ts";
+import { isOfOurDisk } from "./copy.ts";
 
 export interface Attempt {
   readonly kind: string;
@@ -13,7 +14,8 @@ export const reasonOf = (error: unknown): string => (error instanceof Error ? er
 
 /**
  * What a caller sees of an error. The reason of the caller's own abort goes back as it is; `known` gives the code of an
- * error that the protocol explains; all else is SOURCE_FAILED. The log has the reason, the caller never: it may name hosts.
+ * error that the protocol explains; a disk of ours that is full stays an errno; all else is SOURCE_FAILED. The log has the
+ * reason, the caller never: it may name hosts.
  */
 export const asFault = (
   error: unknown,
@@ -21,7 +23,7 @@ export const asFault = (
   known: (error: unknown) => ErrorCode | undefined = () => undefined,
 ): unknown => {
   if (signal?.aborted) return signal.reason;
-  if (codeOf(error) !== undefined) return error;
+  if (codeOf(error) !== undefined || isOfOurDisk(error)) return error;
   const code = known(error) ?? "SOURCE_FAILED";
   if (code !== "SOURCE_NOT_FOUND") log.warn({ path, reason: reasonOf(error) }, `${kind} source: ${code}`);
   return new Fault(code, { path });

@@ -25,6 +25,12 @@ const HELD_BYTES_MAX = 1024 * 1024;
 const COPY_WINDOWS = 3;
 const IDENTITY = { "accept-encoding": "identity" };
 
+interface Get {
+  readonly path: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly watch: Watch;
+}
+
 interface Begun {
   readonly stat: SourceStat;
   /** From the file's beginning; null: its ranges can't be had. */
@@ -100,14 +106,14 @@ export class HttpSource implements ContentSource {
     try {
       if (!object.wholeOnly) return await copyRanges(object, file, { ...options, windows: COPY_WINDOWS });
       return await intoNewFile(file, (handle) =>
-        this.#attempt({ path, signal: options.signal, bytes: null }, async (watch) => {
-          const response = await this.#client.ask({ method: "GET", path, headers: IDENTITY, watch });
-          if (response.statusCode !== 200) refuse(response, path);
-          checkCoding(response);
-          const { bytes, isWhole } = await writeBody(response, handle, watch);
-          if (!isWhole) fail("SOURCE_TRUNCATED", { path });
-          return statOfAnswer(response.headers, bytes);
-        }),
+        this.#attempt({ path, signal: options.signal, bytes: null }, (watch) =>
+          this.#get({ path, headers: IDENTITY, watch }, async (response) => {
+            if (response.statusCode !== 200) refuse(response, path);
+            const { bytes, isWhole } = await writeBody(response, handle, watch);
+            if (!isWhole) fail("SOURCE_TRUNCATED", { path });
+            return statOfAnswer(response.headers, bytes);
+          }),
+        ),
       );
     } finally {
       await object.close();
@@ -120,22 +126,22 @@ export class HttpSource implements ContentSource {
   }
 
   /** The first `bytes` of a file, with all that the answer says of it. */
-  async #begin(path: string, bytes: number, watch: Watch): Promise<Begun> {
+  #begin(path: string, bytes: number, watch: Watch): Promise<Begun> {
     const headers = { ...IDENTITY, range: `bytes=0-${bytes - 1}` };
-    const response = await this.#client.ask({ method: "GET", path, headers, watch });
-    checkCoding(response);
-    const range = parseContentRange(response.headers["content-range"]);
-    if (response.statusCode === 416 && range?.totalBytes === 0) {
-      forget(response, this.#limits.idleTimeoutMs);
-      return { stat: statOfAnswer(response.headers, 0), held: new Uint8Array(0) };
-    }
-    if (response.statusCode === 200) return this.#beginWhole(path, response, watch);
-    if (response.statusCode !== 206) refuse(response, path);
-    if (range?.range?.start !== 0 || range.totalBytes === null) throw new Error("its Content-Range makes no sense");
-    const held = new Uint8Array(Math.min(bytes, range.range.end + 1));
-    const { bytes: got } = await readInto(response, held, watch);
-    if (got !== held.length) fail("SOURCE_TRUNCATED", { path });
-    return { stat: statOfAnswer(response.headers, range.totalBytes), held };
+    return this.#get({ path, headers, watch }, async (response) => {
+      const range = parseContentRange(response.headers["content-range"]);
+      if (response.statusCode === 416 && range?.totalBytes === 0) {
+        forget(response, this.#limits.idleTimeoutMs);
+        return { stat: statOfAnswer(response.headers, 0), held: new Uint8Array(0) };
+      }
+      if (response.statusCode === 200) return this.#beginWhole(path, response, watch);
+      if (response.statusCode !== 206) refuse(response, path);
+      if (range?.range?.start !== 0 || range.totalBytes === null) throw new Error("its Content-Range makes no sense");
+      const held = new Uint8Array(Math.min(bytes, range.range.end + 1));
+      const { bytes: got } = await readInto(response, held, watch);
+      if (got !== held.length) fail("SOURCE_TRUNCATED", { path });
+      return { stat: statOfAnswer(response.headers, range.totalBytes), held };
+    });
   }
 
   /** A range was answered with the whole: it may be all that there is, or the server has no ranges. */
@@ -161,11 +167,10 @@ export class HttpSource implements ContentSource {
     });
   }
 
-  async #readSome({ path, stat }: Opened, offset: number, target: Uint8Array, watch: Watch): Promise<number> {
+  #readSome({ path, stat }: Opened, offset: number, target: Uint8Array, watch: Watch): Promise<number> {
     const headers: Record<string, string> = { ...IDENTITY, range: `bytes=${offset}-${offset + target.length - 1}` };
     if (stat.etag !== null) headers["if-match"] = stat.etag;
-    const response = await this.#client.ask({ method: "GET", path, headers, watch });
-    try {
+    return this.#get({ path, headers, watch }, async (response) => {
       const range = parseContentRange(response.headers["content-range"]);
       const { statusCode } = response;
       if (statusCode === 416 && range?.totalBytes !== stat.sizeBytes) fail("SOURCE_CHANGED", { path });
@@ -174,13 +179,21 @@ export class HttpSource implements ContentSource {
         mustBeSame(path, stat, statOfAnswer(response.headers, sizeBytes));
       }
       if (statusCode !== 206) refuse(response, path);
-      checkCoding(response);
       if (range?.totalBytes === null || !range?.range) throw new Error("its Content-Range makes no sense");
       mustBeSame(path, stat, statOfAnswer(response.headers, range.totalBytes));
       const { start, end } = range.range;
       if (start !== offset || end - start >= target.length) throw new Error("it answers with another range");
       const { bytes } = await readInto(response, target.subarray(0, end - start + 1), watch);
       return bytes > end - start ? bytes : fail("SOURCE_TRUNCATED", { path });
+    });
+  }
+
+  /** An answer and what is made of it. However that ends, the connection is not left with a body that nobody reads. */
+  async #get<T>(ask: Get, work: (response: IncomingMessage) => Promise<T>): Promise<T> {
+    const response = await this.#client.ask({ method: "GET", ...ask });
+    try {
+      if (response.statusCode === 200 || response.statusCode === 206) checkCoding(response);
+      return await work(response);
     } catch (error) {
       if (!response.readableEnded) forget(response, this.#limits.idleTimeoutMs);
       throw error;

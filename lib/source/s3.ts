@@ -166,14 +166,16 @@ export class S3Source implements ContentSource {
 
   async #begin(path: string, watch: Watch): Promise<Opened> {
     try {
-      const answer = await this.#get(path, { Range: `bytes=0-${HEAD_BYTES - 1}` }, watch);
-      const range = parseContentRange(answer.ContentRange);
-      const sizeBytes = range?.totalBytes ?? answer.ContentLength;
-      if (sizeBytes === undefined || (range?.range?.start ?? 0) !== 0) throw new Error("its range makes no sense");
-      const held = new Uint8Array(Math.min(HEAD_BYTES, sizeBytes));
-      const { bytes } = await readInto(bodyOf(answer), held, watch);
-      if (bytes !== held.length) fail("SOURCE_TRUNCATED", { path });
-      return { path, stat: statOfObject(answer, sizeBytes), held };
+      const how = { Range: `bytes=0-${HEAD_BYTES - 1}` };
+      return await this.#get({ path, how, watch }, async (answer, body) => {
+        const range = parseContentRange(answer.ContentRange);
+        const sizeBytes = range?.totalBytes ?? answer.ContentLength;
+        if (sizeBytes === undefined || (range?.range?.start ?? 0) !== 0) throw new Error("its range makes no sense");
+        const held = new Uint8Array(Math.min(HEAD_BYTES, sizeBytes));
+        const { bytes } = await readInto(body, held, watch);
+        if (bytes !== held.length) fail("SOURCE_TRUNCATED", { path });
+        return { path, stat: statOfObject(answer, sizeBytes), held };
+      });
     } catch (error) {
       if (statusOf(error) !== 416) throw error;
       const stat = await this.#stat(path, watch); // of an empty object no range can be satisfied
@@ -186,31 +188,31 @@ export class S3Source implements ContentSource {
     return this.#attempt({ path, signal, bytes: target.length }, async (watch) => {
       const last = offset + target.length - 1;
       const match = stat.etag === null ? {} : { IfMatch: stat.etag };
-      const answer = await this.#get(path, { Range: `bytes=${offset}-${last}`, ...match }, watch);
-      const body = bodyOf(answer);
-      try {
+      const how = { Range: `bytes=${offset}-${last}`, ...match };
+      await this.#get({ path, how, watch }, async (answer, body) => {
         const range = parseContentRange(answer.ContentRange);
         if (!range?.range || range.totalBytes === null) throw new Error("its range makes no sense");
         mustBeSame(path, stat, statOfObject(answer, range.totalBytes));
         if (range.range.start !== offset || range.range.end !== last) throw new Error("it answers with another range");
         const { bytes } = await readInto(body, target, watch);
         if (bytes !== target.length) fail("SOURCE_TRUNCATED", { path });
-      } catch (error) {
-        body.destroy();
-        throw error;
-      }
+      });
     });
   }
 
-  async #get(path: string, how: { readonly Range: string; readonly IfMatch?: string }, watch: Watch) {
+  /** An answer and what is made of it. However that ends, the connection is not left with a body that nobody reads. */
+  async #get<T>({ path, how, watch }: Get, work: (answer: GetObjectCommandOutput, body: Readable) => Promise<T>) {
     this.#archive.check(path);
     const Key = this.#keyOf(path);
+    const command = new GetObjectCommand({ Bucket: this.#bucket, Key, ...how });
+    let body: Readable | undefined;
     try {
-      const command = new GetObjectCommand({ Bucket: this.#bucket, Key, ...how });
       const answer = await watch.race(this.#client.send(command, { abortSignal: watch.signal }));
       watch.connected();
-      return answer;
+      body = bodyOf(answer);
+      return await work(answer, body);
     } catch (error) {
+      body?.destroy();
       if (!watch.signal.aborted && isArchivedError(error)) return this.#archive.refuse(path, Key, watch);
       throw error;
     }
@@ -232,6 +234,12 @@ export class S3Source implements ContentSource {
     checkedSourcePath(ask.path);
     return this.#exchanges.run(ask, work);
   }
+}
+
+interface Get {
+  readonly path: string;
+  readonly how: { readonly Range: string; readonly IfMatch?: string };
+  readonly watch: Watch;
 }
 
 const bodyOf = ({ Body }: GetObjectCommandOutput): Readable => {

@@ -157,6 +157,16 @@ function breakStatements(it: It, { capabilities }: Subject): void {
     }
   });
 
+  it("however often nothing is found, the only connection is free for the next", async (stage) => {
+    await stage.place.put("a.bin", bytesOf(1, 10));
+    const source = await stage.open({ connectionsMax: 1 });
+    for (let round = 0; round < 6; round++) {
+      await assert.rejects(source.open("no.bin"), { code: "SOURCE_NOT_FOUND" });
+      await assert.rejects(source.fetchTo("no.bin", "never"), { code: "SOURCE_NOT_FOUND" });
+    }
+    assert.equal((await source.stat("a.bin")).sizeBytes, 10);
+  });
+
   it("a kept connection that the server has closed costs nobody an error", async (stage) => {
     const gate = gateOf(stage);
     await stage.place.put("a.bin", bytesOf(1, 300_000));
