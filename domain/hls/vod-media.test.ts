@@ -217,6 +217,14 @@ test("an I-frame playlist with a key format says the version that knows it", () 
   assert.match(judged(vodIFramePlaylist(renditionOf(), options)), /#EXT-X-VERSION:5\n/);
 });
 
+test("a key frame that a damaged file shows after its end takes no time", () => {
+  const sound = renditionOf();
+  const late = Float64Array.of(0, 1_000_000);
+  const rendition = { ...sound, video: sound.video && { ...sound.video, keyFrames: late } };
+  const text = judged(vodIFramePlaylist(rendition, { container: "ts", base: "", rendition: 0, query: "" }));
+  assert.match(text, /\niframe1_0_v.ts\n#EXTINF:0.000,\niframe2_0_v.ts\n/);
+});
+
 test("a subtitle's playlist is cut where the media are", () => {
   assert.equal(
     judged(

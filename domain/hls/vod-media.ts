@@ -196,7 +196,8 @@ export const vodIFramePlaylist = (rendition: Rendition, options: IFrameListOptio
   const range = video === null ? { first: 0, end: 0 } : keyFrameRange(video, plan, segments);
   const times = new Float64Array((video?.keyFrames.length ?? 0) + 1);
   if (video) times.set(video.keyFrames);
-  times[range.end] = plan.starts[segments.end]!;
+  // A damaged file may show a picture after its end.
+  times[range.end] = Math.max(plan.starts[segments.end]!, times[range.end - 1] ?? 0);
   times[range.first] = Math.min(times[range.first]!, plan.starts[segments.first]!);
   const instants = instantsOf(times, 1);
   const fmp4 = container === "fmp4";

@@ -106,7 +106,14 @@ test("the shape of samples is told in lowest terms", () => {
   const pasp = (across: number, down: number) =>
     video("avc1", [AVCC, boxOf("pasp", u32(across, down))]).sampleAspectRatio;
   assert.deepEqual([pasp(128, 90), pasp(0, 1), pasp(7, 7)], [[64, 45], [1, 1], [1, 1]]); // biome-ignore format: a table
-  assert.deepEqual([pasp(1, 2 ** 31), pasp(17, 1)], [[1, 1], [1, 1]], "of a damaged box");
+  assert.deepEqual(
+    [pasp(1, 2 ** 31), pasp(17, 1)],
+    [
+      [1, 1],
+      [1, 1],
+    ],
+    "of a damaged box",
+  );
   assert.deepEqual(video("avc1", [AVCC]).sampleAspectRatio, [1, 1]);
 });
 
