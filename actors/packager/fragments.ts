@@ -16,8 +16,10 @@ import type { PacketRoom, ReadRange, SegmentMaking, SegmentRecipe } from "./work
 /** Foreign bytes up to this are read along: one longer read costs less than two. */
 const GAP_BYTES = 64 * 2 ** 10;
 
-/** Steps are so much smaller than their area that they fit into a slot, which has no room for headers of TS. */
-const STEP_MARGIN_BYTES = TS_SCRATCH_BYTES + 64;
+/** Steps are so much smaller than where they are written: whole-segment encryption adds to them. */
+const HEADROOM_BYTES = 64;
+/** And they fit into a slot, which has no room for headers of TS. */
+const STEP_MARGIN_BYTES = TS_SCRATCH_BYTES + HEADROOM_BYTES;
 
 /** The samples of one track in one segment. */
 export interface SamplesPart {
@@ -181,7 +183,7 @@ export const fragmentRecipe = (options: FragmentOptions): SegmentRecipe => {
   return {
     exactBytes: null,
     sourceBytes,
-    stepBytes: largestSample(parts),
+    stepBytes: largestSample(parts) + HEADROOM_BYTES,
     open: () => new FragmentMaking(options, null, tracks()),
   };
 };

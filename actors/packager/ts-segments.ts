@@ -3,6 +3,7 @@ import { fail } from "../../contracts/errors.ts";
 import type { AudioTrack, Samples, Track, VideoTrack } from "../../domain/mp4/movie.ts";
 import { type TsProgram, tsProgram } from "../../domain/ts/program.ts";
 import { type SegmentInput, TsSegment } from "../../domain/ts/segment.ts";
+import { areaBytesFor } from "../../domain/ts/source-window.ts";
 import { largestSample, type SamplesPart, sourceBytesOf } from "./fragments.ts";
 import type { FileProtection } from "./protection.ts";
 import type { SegmentRecipe } from "./workshop.ts";
@@ -65,8 +66,7 @@ export const tsRecipe = ({ path, parts, segmentIndex, protection, artwork }: TsO
   return {
     exactBytes: new TsSegment(input).exactBytes,
     sourceBytes: sourceBytesOf(parts),
-    // A picture may grow a little: lengths become start codes.
-    stepBytes: Math.ceil(largestSample(parts) * 1.05),
+    stepBytes: areaBytesFor(program, largestSample(parts)),
     open: () => new TsSegment(input),
   };
 };

@@ -173,25 +173,20 @@ export class Workshop {
     return making;
   }
 
-  /** Makes what is wanted of a segment as its viewer takes it. The writer is ended, or aborted and the error thrown. */
+  /** Makes what is wanted of a segment as its viewer takes it. The writer is ended, or left to be cut by who catches. */
   async inPieces(object: SourceObject, recipe: SegmentRecipe, { start, end, writer }: BodyPart): Promise<void> {
     const window = this.#windowOf(recipe.stepBytes);
-    try {
-      const making = recipe.open();
-      this.pieceCount += 1;
-      for (let at = 0; !making.isDone && at < end; ) {
-        const bytes = await this.#piece(object, making, window);
-        const [from, to] = [Math.max(0, start - at), Math.min(bytes, end - at)];
-        if (from < to) await writer.write(window.subarray(from, to));
-        at += bytes;
-      }
-      await writer.end();
-      // Only now: after a failure the socket may still hold it.
-      if (window.length === WINDOW_BYTES && this.#windows.length < WINDOWS_KEPT) this.#windows.push(window);
-    } catch (error) {
-      writer.abort();
-      throw error;
+    const making = recipe.open();
+    this.pieceCount += 1;
+    for (let at = 0; !making.isDone && at < end; ) {
+      const bytes = await this.#piece(object, making, window);
+      const [from, to] = [Math.max(0, start - at), Math.min(bytes, end - at)];
+      if (from < to) await writer.write(window.subarray(from, to));
+      at += bytes;
     }
+    await writer.end();
+    // Only now: after a failure the socket may still hold it.
+    if (window.length === WINDOW_BYTES && this.#windows.length < WINDOWS_KEPT) this.#windows.push(window);
   }
 
   #windowOf(stepBytes: number): Buffer {

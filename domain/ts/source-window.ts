@@ -11,6 +11,13 @@ import { PARAMETER_SET_BYTES_MAX } from "./video-stream.ts";
 export const TS_SCRATCH_BYTES = PARAMETER_SET_BYTES_MAX + 68 * 1024;
 const GAP_BYTES = 64 * 1024;
 
+/** What a sample needs besides its own size, as a share of it. */
+const growthIn = ({ video }: TsProgram): number => (video && !keepsSize(video) ? growth(video) : 0);
+
+/** What an area needs besides `TS_SCRATCH_BYTES` so that samples of up to so many bytes have room in it. */
+export const areaBytesFor = (program: TsProgram, sampleBytes: number): number =>
+  Math.ceil(sampleBytes * (1 + growthIn(program))) + 1; // of rounding
+
 /** How much of the file may be in memory at once. */
 export interface SourceRoom {
   /** Of the area: `TS_SCRATCH_BYTES` of it are not for the file. */
@@ -30,7 +37,6 @@ export class SourceWindow {
   areaAt = 0;
   readonly #plan: MuxOrder;
   readonly #samples: SegmentSamples;
-  /** What a sample needs besides its own size, as a share of it. */
   readonly #growth: number;
   readonly #extents = new Extents();
   /** The plan's event is not taken in yet. */
@@ -40,10 +46,9 @@ export class SourceWindow {
   #scratch = 0;
 
   constructor(program: TsProgram, samples: SegmentSamples) {
-    const { video } = program;
     this.#plan = new MuxOrder(program, samples);
     this.#samples = samples;
-    this.#growth = video && !keepsSize(video) ? growth(video) : 0;
+    this.#growth = growthIn(program);
   }
 
   /** Free for headers: `TS_SCRATCH_BYTES` at the end of the area. */

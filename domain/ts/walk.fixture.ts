@@ -68,42 +68,40 @@ export interface Pes {
 
 /** PES packets in the order in which they begin; PSI is left out. */
 export const pesOf = (stream: Buffer): Pes[] => {
-  const open = new Map<number, Pes & { payload: Buffer }>();
-  const all: (Pes & { payload: Buffer })[] = [];
+  const open = new Map<number, Buffer[]>();
+  const all: (Omit<Pes, "payload"> & { readonly pieces: Buffer[] })[] = [];
   let clock: number | null = null;
   for (const packet of packetsOf(stream)) {
     clock = packet.clock ?? clock;
     if (packet.pid === 0 || packet.pid === 0x1000) continue;
     if (!packet.startsUnit) {
-      const pes = open.get(packet.pid);
-      if (packet.payload.length > 0) {
-        assert.ok(pes, `a packet of PID ${packet.pid} before its first unit`);
-        pes.payload = Buffer.concat([pes.payload, packet.payload]);
-      }
+      const pieces = open.get(packet.pid);
+      if (packet.payload.length > 0)
+        (pieces ?? assert.fail(`a packet of PID ${packet.pid} before its first unit`)).push(packet.payload);
       continue;
     }
     const head = packet.payload;
     assert.equal(head.readUIntBE(0, 3), 1);
     const hasDts = (head[7]! & 0x40) !== 0;
     const pts = timestamp(head, 9);
-    const pes = {
+    const pieces = [head];
+    open.set(packet.pid, pieces);
+    all.push({
       pid: packet.pid,
       streamId: head[3]!,
       pts,
       dts: hasDts ? timestamp(head, 14) : pts,
-      payload: Buffer.from(head),
+      pieces,
       randomAccess: packet.randomAccess,
       clock,
-    };
-    open.set(packet.pid, pes);
-    all.push(pes);
+    });
   }
-  for (const pes of all) {
-    const told = pes.payload.readUInt16BE(4);
-    if (told !== 0) assert.equal(told, pes.payload.length - 6, "PES_packet_length");
-    pes.payload = pes.payload.subarray(9 + pes.payload[8]!);
-  }
-  return all;
+  return all.map(({ pieces, ...pes }) => {
+    const whole = Buffer.concat(pieces);
+    const told = whole.readUInt16BE(4);
+    if (told !== 0) assert.equal(told, whole.length - 6, "PES_packet_length");
+    return { ...pes, payload: whole.subarray(9 + whole[8]!) };
+  });
 };
 
 /** Fails where clock references are too far apart, go back, or are past what is decoded behind them (§2.7.2). */

@@ -48,7 +48,7 @@ export interface CommonScheme {
 const HLS_METHODS = { cenc: "SAMPLE-AES-CTR", cbcs: "SAMPLE-AES" };
 
 /** Of Clear Key (W3C EME §9.1), for the key ids that are in the init segments. */
-const licences =
+export const licences =
   ({ url }: Subject): KeyServer =>
   async (keyId) => {
     const kids = [Buffer.from(keyId, "hex").toString("base64url")];
