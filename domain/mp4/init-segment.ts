@@ -87,18 +87,32 @@ const media = (track: Track, entry: Buffer): Buffer => {
   );
 };
 
+/**
+ * How long after its decode time the first picture is shown, in ticks: what pictures are reordered by. Players that take
+ * `tfdt` for the beginning of what is shown (shaka-player and hls.js do) show pictures too late by as much, so it is in
+ * the decode times that are sent, and an edit list takes it off, the one that CMAF allows (ISO/IEC 14496-12 §8.6.6).
+ */
+export const reorderingTicks = ({ table }: Track): number =>
+  table.sampleCount === 0 ? 0 : Math.max(0, table.ptsOf(0) - table.dtsOf(0));
+
+/** §8.6.6: from there to the end. */
+const editList = (mediaTime: number): Buffer =>
+  box("edts", fullBox({ type: "elst" }, uint32s(1, 0, mediaTime, 0x10000)));
+
 /** All defaults are told by the fragments themselves. */
 const trackExtends = (trackId: number): Buffer => fullBox({ type: "trex" }, uint32s(trackId, 1, 0, 0, 0));
 
 /**
- * `ftyp` and `moov` of some tracks of a file, numbered from 1 in their order. Without edit list: the times of the
- * fragments have it in them (`movie-fragment.ts`).
+ * `ftyp` and `moov` of some tracks of a file, numbered from 1 in their order. Without the file's edit list: the times of
+ * the fragments have it in them (`movie-fragment.ts`).
  */
 export const initSegment = (tracks: readonly Track[], protection?: InitProtection): Buffer => {
   const traks = tracks.map((track, index) => {
     const clear = track.codec.sampleEntry;
     const entry = protection ? protection.sampleEntry(clear, track.codec) : clear;
-    return box("trak", trackHeader(track, index + 1), media(track, entry));
+    const reordering = reorderingTicks(track);
+    const edits = reordering === 0 ? [] : [editList(reordering)];
+    return box("trak", trackHeader(track, index + 1), ...edits, media(track, entry));
   });
   return Buffer.concat([
     fileType(tracks.length),

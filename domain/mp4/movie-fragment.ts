@@ -4,6 +4,7 @@
  * Written in place, nothing is allocated per sample: 0.05 ms for six seconds.
  */
 import { TIME_OFFSET_SECONDS } from "../vod/plan.ts";
+import { reorderingTicks } from "./init-segment.ts";
 import { MovieError, type Samples, type SampleTable, type Track } from "./movie.ts";
 
 /** Boxes that stand behind the `trun` of a track: `senc`, `saiz`, `saio` (`domain/cenc`). */
@@ -98,9 +99,13 @@ const sumsOf = ({ count, dts, size, sync, compositionOffset }: Samples): Sums =>
   return { payloadBytes, evenDuration, evenSize, hasOffsets: offsets !== 0, syncCount };
 };
 
-/** Where the samples of a fragment start as sent: with the edit list and the offset of all times in them. */
-const baseDecodeTimeOf = ({ timescale, shift }: Track, firstDts: number): number => {
-  const ticks = Math.round(firstDts + shift + TIME_OFFSET_SECONDS * timescale);
+/**
+ * Where the samples of a fragment start as sent: with the edit list and the offset of all times in them, and what the init
+ * segment's own edit list takes off again. So `tfdt` is when the segment is first shown.
+ */
+const baseDecodeTimeOf = (track: Track, firstDts: number): number => {
+  const { timescale, shift } = track;
+  const ticks = Math.round(firstDts + shift + TIME_OFFSET_SECONDS * timescale) + reorderingTicks(track);
   if (ticks < 0 || ticks > Number.MAX_SAFE_INTEGER) unsupported("an edit list that leaves times before zero");
   return ticks;
 };
