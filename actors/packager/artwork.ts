@@ -39,6 +39,9 @@ const find = async (source: ContentSource, { path }: Title): Promise<Buffer | nu
 
 /** The timed ID3 tag with a file's picture; null: it has none. Looked for once per version of the file. */
 export const artworkOf = (source: ContentSource, title: Title): Promise<Buffer | null> => {
-  title.artwork ??= find(source, title);
+  title.artwork ??= find(source, title).catch((error: unknown) => {
+    title.artwork = undefined; // the next one looks again
+    throw error;
+  });
   return title.artwork;
 };

@@ -33,6 +33,7 @@ test("each log goes to the file that it has, and is appended to", async (t) => {
       status: 200,
       sentBytes: 7,
       tookMs: 1,
+      isWhole: true,
     });
     await logs.close();
   }

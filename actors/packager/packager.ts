@@ -67,6 +67,7 @@ export const openPackager = async (deps: PackagerDeps): Promise<OpenedPackager> 
   const subtitles = new Subtitles({ source });
   const server = new PackagerServer({
     config,
+    clock,
     library,
     sets: new Sets({ library, segmentSeconds, log }),
     gate: new TokenGate({ rules: config.tokens, prefix: config.urlPrefix, clock, salt: config.tokenSalt }),

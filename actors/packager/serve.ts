@@ -7,8 +7,9 @@ import { LRUCache } from "lru-cache";
 import { fail } from "../../contracts/errors.ts";
 import type { Leaf } from "../../domain/csmil/leaf.ts";
 import { isRefusal } from "../../domain/csmil/path.ts";
-import { parseQuery } from "../../domain/csmil/query.ts";
+import { type MasterQuery, parseQuery } from "../../domain/csmil/query.ts";
 import { type MediaSet, parsePackagerPath } from "../../domain/csmil/request.ts";
+import type { Clock } from "../../lib/clock.ts";
 import type { PackagerConfig } from "../../lib/config/packager-config.ts";
 import { answerOptions, refuseMethod } from "../../lib/http/cors.ts";
 import type { PreparedAnswer, RawExchange } from "../../lib/http/exchange.ts";
@@ -25,11 +26,12 @@ import { answerMedia, isMediaLeaf, isReplaced, type MediaLeaf, type SegmentTools
 import { memberAt, type SetView, setView } from "./set-view.ts";
 import type { Member, OpenSet, Sets } from "./sets.ts";
 import type { SmilFiles } from "./smil-files.ts";
-import type { Subtitles } from "./subtitles.ts";
+import { asksForSubtitles, type Subtitles } from "./subtitles.ts";
 import { stripTokens, type TokenGate, type TokenGrant } from "./tokens.ts";
 
 export interface ServerDeps extends SegmentTools {
   readonly config: PackagerConfig;
+  readonly clock: Clock;
   readonly library: Library;
   readonly sets: Sets;
   readonly gate: TokenGate;
@@ -41,6 +43,8 @@ export interface ServerDeps extends SegmentTools {
 interface Ready {
   readonly answer: PreparedAnswer;
   readonly files: readonly Pick<Title, "path" | "version">[];
+  /** It has more in it than these files tell (a SMIL file, a folder's subtitles): then that is looked at again. */
+  readonly untilMs: number;
 }
 
 /** What is known of a request once its address is read. */
@@ -51,6 +55,11 @@ interface Asked {
   readonly grant: TokenGrant;
   /** Without tokens. */
   readonly query: string;
+}
+
+interface Admitted {
+  readonly files: readonly string[];
+  readonly grant: TokenGrant;
 }
 
 const READY_BYTES_MAX = 32 * 2 ** 20;
@@ -77,9 +86,7 @@ export class PackagerServer {
     const { method } = exchange;
     if (method === "OPTIONS") return answerOptions(exchange, METHODS);
     if (method !== "GET" && method !== "HEAD" && method !== "POST") return refuseMethod(exchange, METHODS);
-    if (ready && method !== "POST" && ready.files.every((file) => this.#isRecent(file))) {
-      return exchange.sendPrepared(ready.answer);
-    }
+    if (ready && method !== "POST" && this.#holds(ready)) return exchange.sendPrepared(ready.answer);
     return this.#answer(exchange, base);
   };
 
@@ -88,38 +95,64 @@ export class PackagerServer {
     this.#ready.clear();
   }
 
-  #isRecent({ path, version }: Ready["files"][number]): boolean {
-    return this.#deps.library.recent(path)?.version === version;
+  #holds({ files, untilMs }: Ready): boolean {
+    const { clock, library } = this.#deps;
+    if (untilMs !== Number.POSITIVE_INFINITY && clock.nowMs() > untilMs) return false;
+    return files.every(({ path, version }) => library.recent(path)?.version === version);
   }
 
   async #answer(exchange: RawExchange, base: string): Promise<void> {
-    const { config, gate, smil } = this.#deps;
+    const { config } = this.#deps;
     const parsed = parsePackagerPath(exchange.path, { ...config, prefix: config.urlPrefix });
     if (isRefusal(parsed)) return exchange.problem({ code: parsed.refusal, data: { reason: parsed.reason } });
     const { set: media, leaf } = parsed;
-    const files = media.kind === "smil" ? await smil.files(media.path) : media.files;
-    if (files.length > SET_FILES_MAX) fail("PATH_REFUSED", { reason: `more than ${SET_FILES_MAX} files` });
-    const { path, query, remoteAddress } = exchange;
-    const verdict = gate.check({ path, query, remoteAddress, files });
-    if (!verdict.allowed) return exchange.problem(verdict.refusal);
-    const asked = { exchange, media, leaf, grant: verdict.grant, query: stripTokens(query) };
+    const admitted = await this.#admit(exchange, media);
+    if (!admitted) return;
+    const { files, grant } = admitted;
+    const asked = { exchange, media, leaf, grant, query: stripTokens(exchange.query) };
     if (exchange.method === "POST" && leaf.kind !== "clearkey") return refuseMethod(exchange, METHODS);
     try {
-      await this.#inSet(files, async (open) => this.#dispatch(asked, setView(media, open, base)));
+      await this.#inSet(exchange, files, async (open) => this.#dispatch(asked, setView(media, open, base)));
     } catch (error) {
       refuseMedia(error, media.path); // tables are read where they are needed
     }
   }
 
-  /** Opens the set for as long as the answer takes; a file that is replaced meanwhile is opened anew, once. */
-  async #inSet(files: readonly string[], answer: (open: OpenSet) => Promise<void>): Promise<void> {
+  /** The files of a set for who may see them; null: that is nobody here, and was said. */
+  async #admit(exchange: RawExchange, media: MediaSet): Promise<Admitted | null> {
+    const { gate, smil } = this.#deps;
+    const { path, query, remoteAddress } = exchange;
+    const isSmil = media.kind === "smil";
+    // Its own path counts as well, whatever was stripped from the address; and it is not read before it may be.
+    const known = isSmil ? [`${media.path}/`] : media.files;
+    let { files } = media;
+    let verdict = gate.check({ path, query, remoteAddress, files: known });
+    if (verdict.allowed && isSmil) {
+      files = await smil.files(media.path);
+      verdict = gate.check({ path, query, remoteAddress, files: [...known, ...files] });
+    }
+    if (files.length > SET_FILES_MAX) fail("PATH_REFUSED", { reason: `more than ${SET_FILES_MAX} files` });
+    if (verdict.allowed) return { files, grant: verdict.grant };
+    exchange.problem(verdict.refusal);
+    return null;
+  }
+
+  /**
+   * Opens the set for as long as the answer takes; a file that is replaced meanwhile is opened anew, once, unless the
+   * answer has begun: nobody may get the end of another file.
+   */
+  async #inSet(
+    exchange: RawExchange,
+    files: readonly string[],
+    answer: (open: OpenSet) => Promise<void>,
+  ): Promise<void> {
     const { sets, library } = this.#deps;
     for (let attempt = 1; ; attempt += 1) {
       const open = await sets.open(files);
       try {
         return await answer(open);
       } catch (error) {
-        if (!isReplaced(error) || attempt > 1) throw error;
+        if (!isReplaced(error) || attempt > 1 || exchange.status !== 0) throw error;
         library.forget((path) => files.includes(path));
       } finally {
         open.letGo();
@@ -136,20 +169,26 @@ export class PackagerServer {
       const protections = view.open.members.map((member) => this.#protectionOf(member));
       return answerLicence(exchange, protections);
     }
-    return this.#deps.subtitles.answer(exchange, view, leaf);
+    return this.#deps.subtitles.answer(exchange, view, { leaf, mayRead: this.#mayRead(asked.grant) });
+  }
+
+  /** Which files a query may lead to besides the set's own. */
+  #mayRead(grant: TokenGrant): (path: string) => boolean {
+    return (path) => this.#deps.gate.covers(grant, path);
   }
 
   readonly #protectionOf = ({ title, version }: Member) =>
     protectionOf(this.#deps.config.encryption, { path: title.path, version });
 
   async #answerText(asked: Asked, leaf: TextLeaf, view: SetView): Promise<void> {
-    const { config, gate, subtitles } = this.#deps;
+    const { config, clock, gate, subtitles } = this.#deps;
     const { exchange, grant } = asked;
     const query = parseQuery(asked.query);
     if ("refusal" in query) return exchange.problem({ code: query.refusal, data: { reason: query.reason } });
     if (leaf.kind === "master" && (leaf.container === "fmp4" || query.revision > 0)) {
       await Promise.all(view.open.members.map(({ title }) => lookForCaptions(title)));
     }
+    const madeMs = clock.nowMs();
     const token = gate.sessionTokenFor(grant, coveredBy(view, config.urlPrefix));
     const text = textOf(leaf, {
       view,
@@ -158,7 +197,7 @@ export class PackagerServer {
       versioned: config.segmentVersion,
       childManifestFilename: config.childManifestFilename,
       protectionOf: this.#protectionOf,
-      subtitles: await subtitles.listed(view, query),
+      subtitles: await subtitles.listed(view, query, this.#mayRead(grant)),
     });
     const body = bytesOf(text);
     const freshness = freshnessOf(token, view.open);
@@ -166,7 +205,10 @@ export class PackagerServer {
     const answer = prepare(200, headerLines({ type, freshness, etag: etagOf(body) }), body);
     const files = view.open.members.map(({ title: { path, version } }) => ({ path, version }));
     // Complete ones only: a file that comes later must not wait for the others to change.
-    if (freshness === "playlist") this.#ready.set(view.base + exchange.target, { answer, files });
+    if (freshness === "playlist") {
+      const untilMs = dependsOnMore(view, query) ? madeMs + config.sourceRecheckMs : Number.POSITIVE_INFINITY;
+      this.#ready.set(view.base + exchange.target, { answer, files, untilMs });
+    }
     exchange.sendPrepared(answer);
   }
 
@@ -191,6 +233,10 @@ const freshnessOf = (token: string, { missing }: OpenSet): Freshness => {
   if (token !== "") return "personal";
   return missing.length > 0 ? "incomplete" : "playlist";
 };
+
+/** Whether a playlist can change while no file of its set does. */
+const dependsOnMore = ({ media }: SetView, query: MasterQuery): boolean =>
+  media.kind === "smil" || asksForSubtitles(query);
 
 /** Where the addresses in a set's playlists lead, for a session token. */
 const coveredBy = ({ media, open, children }: SetView, prefix: string): readonly string[] => {

@@ -21,8 +21,6 @@ export interface OpenSet {
   readonly selfAligned: boolean;
   /** Files that the set names and that are not there. */
   readonly missing: readonly string[];
-  /** Changes with any member's version and with the members. */
-  readonly version: string;
   letGo(): void;
 }
 
@@ -65,9 +63,12 @@ export class Sets {
     if (titles.length === 0) {
       return paths.length === 1 ? fail("SOURCE_NOT_FOUND", { path: only }) : fail("RENDITIONS_EMPTY");
     }
-    const { members, selfAligned } = this.#membersOf(titles);
-    const version = members.map(({ title }) => title.version).join("-");
-    return { members, selfAligned, missing, version, letGo };
+    try {
+      return { ...this.#membersOf(titles), missing, letGo };
+    } catch (error) {
+      letGo(); // of a damaged file, what is said of it can't be made
+      throw error;
+    }
   }
 
   #membersOf(titles: readonly Title[]): Pick<OpenSet, "members" | "selfAligned"> {

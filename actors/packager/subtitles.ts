@@ -26,7 +26,22 @@ import { etagOf, headerLines, TYPES } from "./caching.ts";
 import type { Title } from "./library.ts";
 import { memberAt, type SetView } from "./set-view.ts";
 
-export type SubtitleLeaf = Extract<Leaf, { readonly kind: "subtitle" | "subtitleFile" }>;
+type SubtitleLeaf = Extract<Leaf, { readonly kind: "subtitle" | "subtitleFile" }>;
+
+/** Whether a viewer may see a file that a query leads to: a token is for the paths of its rule. */
+type MayRead = (path: string) => boolean;
+
+interface SubtitleRequest {
+  readonly leaf: SubtitleLeaf;
+  readonly mayRead: MayRead;
+}
+
+/** Whether a query says where subtitles are: then files are looked for. */
+export const asksForSubtitles = ({ subtitles: { pattern, identifier, location } }: MasterQuery): boolean =>
+  pattern !== null || identifier !== null || location !== null;
+
+const filesOf = ({ media }: SetView, { subtitles }: MasterQuery, { language }: SubtitleLeaf): readonly string[] =>
+  subtitlePaths(subtitlePlace(media, subtitles), language);
 
 /** Of subtitles in files; text tracks are counted from 1. */
 const FILE_ID = 0;
@@ -69,10 +84,9 @@ export class Subtitles {
   }
 
   /** What a master lists. */
-  async listed(view: SetView, query: MasterQuery): Promise<readonly SubtitleTrack[]> {
-    const { pattern, identifier, location } = query.subtitles;
-    const isAsked = pattern !== null || identifier !== null || location !== null;
-    const files = isAsked ? await this.#languages(subtitlePlace(view.media, query.subtitles)) : [];
+  async listed(view: SetView, query: MasterQuery, mayRead: MayRead): Promise<readonly SubtitleTrack[]> {
+    const place = subtitlePlace(view.media, query.subtitles);
+    const files = asksForSubtitles(query) ? await this.#languages(place, mayRead) : [];
     const tracks = (spokenBy(view)?.movie.text ?? []).flatMap((track, index) =>
       isReadable(track) ? [trackOf(index + 1, track.language, track.name)] : [],
     );
@@ -80,12 +94,13 @@ export class Subtitles {
   }
 
   /** Answers with one segment of a subtitle, or with all of it. */
-  async answer(exchange: RawExchange, view: SetView, leaf: SubtitleLeaf): Promise<void> {
+  async answer(exchange: RawExchange, view: SetView, { leaf, mayRead }: SubtitleRequest): Promise<void> {
     const query = parseQuery(exchange.query);
     if ("refusal" in query) return exchange.problem({ code: query.refusal, data: { reason: query.reason } });
     const { cut } = memberAt(view, 0);
     const { starts, count } = cut.plan;
-    const text = leaf.id === FILE_ID ? await this.#ofFile(view, query, leaf) : await this.#ofTrack(view, leaf);
+    const text =
+      leaf.id === FILE_ID ? await this.#ofFile(filesOf(view, query, leaf), mayRead) : await this.#ofTrack(view, leaf);
     const intervalOf = (first: number, end: number) => ({
       startSeconds: starts[first] ?? 0,
       endSeconds: starts[end] ?? 0,
@@ -107,14 +122,15 @@ export class Subtitles {
   }
 
   /** Languages that there are files for, in the order of their names. */
-  async #languages(place: SubtitlePlace): Promise<readonly string[]> {
+  async #languages(place: SubtitlePlace, mayRead: MayRead): Promise<readonly string[]> {
     if (!this.#source.capabilities.list) return [];
     const found = new Set<string>();
     let seen = 0;
     try {
       for await (const { path, kind } of this.#source.list(place.folder)) {
         seen += 1;
-        const language = kind === "file" ? subtitleLanguage(place, path.slice(path.lastIndexOf("/") + 1)) : null;
+        const language =
+          kind === "file" && mayRead(path) ? subtitleLanguage(place, path.slice(path.lastIndexOf("/") + 1)) : null;
         if (language !== null) found.add(language);
         if (found.size >= SUBTITLE_LANGUAGES_MAX || seen >= LISTED_MAX) break;
       }
@@ -124,16 +140,16 @@ export class Subtitles {
     return [...found];
   }
 
-  async #ofFile(view: SetView, query: MasterQuery, { language }: SubtitleLeaf): Promise<TimedText> {
-    const paths = subtitlePaths(subtitlePlace(view.media, query.subtitles), language);
+  async #ofFile(paths: readonly string[], mayRead: MayRead): Promise<TimedText> {
     for (const path of paths) {
+      if (!mayRead(path)) fail("TOKEN_REFUSED", { reason: "the subtitles are under another rule" });
       const text = await this.#read(path).catch((error: unknown) => {
         if (codeOf(error) !== "SOURCE_NOT_FOUND") throw error;
         return null;
       });
       if (text) return text;
     }
-    return fail("SOURCE_NOT_FOUND", { path: paths[0] ?? language });
+    return fail("SOURCE_NOT_FOUND", { path: paths[0] ?? "subtitles" });
   }
 
   async #read(path: string): Promise<TimedText> {

@@ -196,6 +196,13 @@ export class TokenGate {
     return `${SESSION_NAME}=${made}`;
   }
 
+  /** Whether what was granted is enough for another stored file: it is under the same rule, or under none. */
+  covers({ rule }: TokenGrant, file: string): boolean {
+    const { rules, prefix } = this.#options;
+    const index = ruleOf(rules, prefix + file, prefix);
+    return index < 0 || index === rule;
+  }
+
   /** The rules that bind a request, each once: of its path, and of each file that it stands for. */
   #rulesOf({ path, files = [] }: TokenRequest): readonly number[] {
     const { rules, prefix } = this.#options;

@@ -52,6 +52,7 @@ const unheard = (path: string): RawExchange => ({
   encrypted: false,
   requestId: "warm-up",
   signal: new AbortController().signal,
+  status: 0,
   header: () => undefined,
   readBody: async () => Buffer.alloc(0),
   send: (_status, _headers, _body, release) => release?.(),
@@ -89,6 +90,7 @@ export const warmUp = async ({ config, workshop, clock, log }: WarmUpDeps): Prom
   const library = new Library({ source, clock, segmentSeconds, indexBytesMax: 1e6, recheckMs, epoch: "" });
   const server = new PackagerServer({
     config: open,
+    clock,
     library,
     sets: new Sets({ library, segmentSeconds, log }),
     gate: new TokenGate({ rules: [], prefix, clock }),

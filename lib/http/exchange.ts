@@ -49,6 +49,8 @@ export interface BodyPart {
 export type HeaderLines = string;
 
 export interface RawExchange extends RawRequest {
+  /** Of the answer that was begun or sent; 0 while there is none. */
+  readonly status: number;
   /**
    * The whole answer to GET and HEAD: adds Content-Length, answers one Range (206, 416), If-None-Match and
    * If-Modified-Since (304) and If-Range from the ETag and Last-Modified among `headers` when the status is 200.
