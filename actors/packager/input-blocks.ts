@@ -7,7 +7,8 @@ import { writeAll } from "../../lib/source/copy.ts";
 import type { SourceObject } from "../../lib/source/port.ts";
 import type { CacheEntry } from "./cache-entry.ts";
 import { checksumOf } from "./cache-file.ts";
-import { type DiskSpace, type KeeperOptions, Turns, waitFor } from "./input-keeper.ts";
+import { type DiskSpace, FETCHES_WAITING_MAX, type KeeperOptions, waitFor } from "./input-keeper.ts";
+import { Turns } from "./turns.ts";
 
 export const BLOCK_BYTES = 1024 * 1024;
 const RUN_BLOCKS = 4; // fetched at once: a segment is about so long
@@ -77,7 +78,7 @@ export class BlockFetcher {
   constructor(options: KeeperOptions, disk: DiskSpace) {
     this.#options = options;
     this.#disk = disk;
-    this.#turns = new Turns(options.fetchesMax);
+    this.#turns = new Turns(options.fetchesMax, FETCHES_WAITING_MAX);
   }
 
   /** Fetches missing blocks from `first` on, as far as `last` and as one run may go. */

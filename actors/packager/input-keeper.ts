@@ -1,6 +1,5 @@
 /** What both ways of keeping input files have in common: whole (`input-whole.ts`), in ranges (`input-ranges.ts`). */
 import { statfs } from "node:fs/promises";
-import { fail } from "../../contracts/errors.ts";
 import type { Clock } from "../../lib/clock.ts";
 import type { Log } from "../../lib/log/log.ts";
 import type { ContentSource, ReadOptions, SourceStat } from "../../lib/source/port.ts";
@@ -8,7 +7,8 @@ import type { CacheEntry } from "./cache-entry.ts";
 import type { CacheHead } from "./cache-file.ts";
 import type { CacheStore } from "./cache-store.ts";
 
-const WAITING_MAX = 64; // fetches that wait for their turn
+/** Fetches that wait for their turn. */
+export const FETCHES_WAITING_MAX = 64;
 const COMPLAINT_MS = 60_000;
 
 export interface KeeperOptions {
@@ -63,33 +63,6 @@ export const statOfEntry = ({ head: { sizeBytes, modifiedMs, etag, version } }: 
   etag,
   version,
 });
-
-/** So many at a time, the others in the order in which they came; PACKAGER_BUSY when too many wait. */
-export class Turns {
-  readonly #max: number;
-  readonly #waitingMax: number;
-  readonly #waiting: (() => void)[] = [];
-  #running = 0;
-
-  constructor(max: number, waitingMax = WAITING_MAX) {
-    this.#max = max;
-    this.#waitingMax = waitingMax;
-  }
-
-  async take<T>(act: () => Promise<T>): Promise<T> {
-    if (this.#running >= this.#max) {
-      if (this.#waiting.length >= this.#waitingMax) fail("PACKAGER_BUSY");
-      await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    } else this.#running += 1;
-    try {
-      return await act();
-    } finally {
-      const next = this.#waiting.shift();
-      if (next) next();
-      else this.#running -= 1;
-    }
-  }
-}
 
 /** What a wait is given up for. */
 export interface Patience extends ReadOptions {

@@ -16,10 +16,10 @@ import {
   type Keeper,
   type KeeperOptions,
   type Range,
-  Turns,
   type Wanted,
   waitFor,
 } from "./input-keeper.ts";
+import { Turns } from "./turns.ts";
 
 const DETAIL = `ranges ${BLOCK_BYTES}`;
 const CHECKS_MAX = 4; // 1 MiB each

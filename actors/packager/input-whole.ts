@@ -11,14 +11,15 @@ import { type CacheHead, cacheNameOf, readFully, tailBytesOf, writeTail } from "
 import { cacheHits, cacheMisses } from "./cache-metrics.ts";
 import {
   DiskSpace,
+  FETCHES_WAITING_MAX,
   headOf,
   type Keeper,
   type KeeperOptions,
   type Range,
-  Turns,
   type Wanted,
   waitFor,
 } from "./input-keeper.ts";
+import { Turns } from "./turns.ts";
 
 const WATCH_MS = 1000;
 const RETRY_SECONDS = 2;
@@ -39,7 +40,7 @@ export class WholeFiles implements Keeper {
 
   constructor(options: KeeperOptions) {
     this.#options = options;
-    this.#turns = new Turns(options.fetchesMax);
+    this.#turns = new Turns(options.fetchesMax, FETCHES_WAITING_MAX);
     this.#disk = new DiskSpace(options);
   }
 

@@ -16,12 +16,14 @@ import type { Rendition } from "../../domain/vod/rendition.ts";
 import type { Clock } from "../../lib/clock.ts";
 import type { ContentSource, SourceObject, SourceStat } from "../../lib/source/port.ts";
 import { refuseMedia } from "./media-fault.ts";
+import { Turns } from "./turns.ts";
 
 /** Of the texts for `?v=`. */
 export const VERSION_DIGITS = 8;
 const TITLE_BYTES = 4096; // what a title holds besides its index
 const TITLES_MAX = 512; // each has its file open, of 1,024 that a process may have at least; viewers take the others
 const OPENINGS_MAX = 64; // files that are being opened at a time; each may hold a moov of many MiB
+const OPENINGS_WAITING_MAX = 1024; // ten sets of 100 files
 
 export interface LibraryOptions {
   readonly source: ContentSource;
@@ -127,6 +129,7 @@ export class Library {
   readonly #options: LibraryOptions;
   readonly #titles: LRUCache<string, Title>;
   readonly #opening = new Map<string, Promise<Title>>();
+  readonly #turns = new Turns(OPENINGS_MAX, OPENINGS_WAITING_MAX);
 
   constructor(options: LibraryOptions) {
     this.#options = options;
@@ -162,10 +165,7 @@ export class Library {
     }
     let opening = this.#opening.get(path);
     if (!opening) {
-      if (this.#opening.size >= OPENINGS_MAX) fail("PACKAGER_BUSY");
-      opening = this.#present(path)
-        .then(heldForNow)
-        .finally(() => this.#opening.delete(path));
+      opening = this.#turns.take(() => this.#present(path)).finally(() => this.#opening.delete(path));
       this.#opening.set(path, opening);
     }
     const title = await opening;
@@ -186,19 +186,27 @@ export class Library {
 
   async #present(path: string): Promise<Title> {
     const known = this.#titles.get(path);
-    const { source, clock } = this.#options;
-    if (known) {
-      const stat = await source.stat(path).catch((error: unknown) => this.#lost(path, error));
-      if (this.#versionOf(stat) === known.version) {
-        known.checkedAtMs = clock.nowMs();
-        return known;
-      }
-    }
-    const title = await this.#read(path);
+    if (known && (await this.#isPresent(known))) return known;
+    const title = heldForNow(await this.#read(path));
     // Dropping the older version is the cache's dispose; one that is too large for it is served all the same.
     this.#titles.set(path, title);
-    if (this.#titles.peek(path) !== title) setImmediate(() => title.drop());
+    if (this.#titles.peek(path) !== title) title.drop();
     return title;
+  }
+
+  /** Whether a title is what its file is now; it is held then. */
+  async #isPresent(title: Title): Promise<boolean> {
+    const { source, clock } = this.#options;
+    title.hold(); // others may push it out of the cache meanwhile
+    try {
+      const stat = await source.stat(title.path).catch((error: unknown) => this.#lost(title.path, error));
+      if (this.#versionOf(stat) !== title.version) return false;
+      title.checkedAtMs = clock.nowMs();
+      heldForNow(title);
+      return true;
+    } finally {
+      title.letGo();
+    }
   }
 
   /** A file that is gone must not be served from memory; one whose source fails may be, while viewers hold it. */

@@ -191,12 +191,6 @@ test("a set in a SMIL file is the set of its files", async (t) => {
   assert.match(master, /^\.\.\/v_2\.mp4\/index_0_av\.m3u8\r$/m);
 });
 
-test("twenty viewers of a file that nobody has asked for read its index once", async (t) => {
-  const packager = await startTestPackager(t, { folder: await folderWith(t, { "v.mp4": "moov-first" }) });
-  const texts = await Promise.all(Array.from({ length: 20 }, () => text(packager, "/i/v.mp4/index_0_av.m3u8")));
-  assert.equal(new Set(texts).size, 1);
-});
-
 test("captions of a video are told where a master tells of captions at all", async (t) => {
   const folder = await folderWith(t, { "with.mp4": "captions-608", "without.mp4": "moov-first" });
   const packager = await startTestPackager(t, { folder });
