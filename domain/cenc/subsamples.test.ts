@@ -72,6 +72,15 @@ test("lengths, headers and other units stay clear; cenc protects whole blocks at
   ]);
 });
 
+test("a sample without bytes has nothing to protect, wherever its table says that it is", () => {
+  const list = [slice(300), Buffer.alloc(0)];
+  const samples = samplesOf(list);
+  samples.offset[1] = 1_000_000;
+  const scan = new SubsampleScan(codec, "cbcs", 2);
+  scan.scan(samples, { bytes: Buffer.concat(list), fileOffset: 0 });
+  assert.deepEqual([...scan.finish().starts], [0, 1, 1]);
+});
+
 test("cbcs protects to the end of the slice, and nothing of one with less than a block", () => {
   const sample = Buffer.concat([slice(UNREAD_CLEAR_BYTES + 15), slice(UNREAD_CLEAR_BYTES + 41)]);
   assert.deepEqual(subsamplesOf([sample], "cbcs"), [[[HEAD + 15 + HEAD, 41]]]);

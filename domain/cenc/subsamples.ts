@@ -59,7 +59,8 @@ export class SubsampleScan {
   scan(samples: Samples, from: FileBytes, { first = 0, end = samples.count } = {}): void {
     for (let index = first; index < end; index += 1) {
       const size = samples.size[index]!;
-      const start = samples.offset[index]! - from.fileOffset;
+      // Wherever the table says that nothing is.
+      const start = size === 0 ? 0 : samples.offset[index]! - from.fileOffset;
       if (start < 0 || start + size > from.bytes.length) throw new Error("bug: a sample that was not read");
       this.#readUnits(from.bytes, start, start + size);
       this.#addSample(size);

@@ -96,6 +96,14 @@ test("a sample that must stay whole and is greater than a window is refused", ()
   assert.throws(() => [...payloadSteps([at([0], [65])], limits)], /a sample of 65 bytes/);
 });
 
+test("whole samples without a byte are in a step all the same", () => {
+  const samples = at([9], [0]);
+  const limits = { windowBytes: 64, gapBytes: 0 };
+  assert.deepEqual([...payloadSteps([samples], limits)], []);
+  const [only, ...others] = payloadSteps([samples], { ...limits, wholeSamples: true });
+  assert.deepEqual([only?.lo, only?.hi, only?.to, others], [0, 0, { part: 1, sample: 0 }, []]);
+});
+
 test("bytes that were not read are never taken for media", () => {
   const samples = at([10, 20], [10, 10]);
   const out = Buffer.alloc(100);

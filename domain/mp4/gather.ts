@@ -74,7 +74,10 @@ export interface StepLimits {
   readonly windowBytes: number;
   /** Foreign bytes between samples up to this many are read along; beyond it, a new step begins. */
   readonly gapBytes: number;
-  /** Samples are never cut into pieces; one greater than a window is refused (MovieError). */
+  /**
+   * Samples are never cut into pieces: one greater than a window is refused (MovieError). Each is in a step, also where
+   * none has a byte.
+   */
   readonly wholeSamples?: boolean;
 }
 
@@ -124,10 +127,13 @@ function* piecesOf(samples: Samples, from: SamplePosition, { windowBytes, wholeS
  */
 export function* payloadSteps(parts: readonly Samples[], limits: StepLimits): Generator<PayloadStep> {
   const open = new OpenStep();
+  let isEmpty = true;
   for (const [part, samples] of parts.entries()) {
     for (let sample = 0; sample < samples.count; sample += 1) {
       const [offset, size] = [samples.offset[sample]!, samples.size[sample]!];
-      if (size === 0 || open.take(offset, size, limits)) continue;
+      if (size === 0) continue;
+      isEmpty = false;
+      if (open.take(offset, size, limits)) continue;
       const here = { part, sample };
       if (open.payloadBytes > 0) yield open.close(here);
       if (open.take(offset, size, limits)) continue;
@@ -135,7 +141,7 @@ export function* payloadSteps(parts: readonly Samples[], limits: StepLimits): Ge
       open.from = { part, sample: sample + 1 };
     }
   }
-  if (open.payloadBytes > 0) yield open.close({ part: parts.length, sample: 0 });
+  if (open.payloadBytes > 0 || (isEmpty && limits.wholeSamples)) yield open.close({ part: parts.length, sample: 0 });
 }
 
 /** Samples of one track that a step has: from `first` up to `end`, counted from the first one of its `Samples`. */
