@@ -4,6 +4,7 @@ import { initProtection } from "../../domain/cenc/protection.ts";
 import { type Leaf, leafName, type TrackChoice, VIDEO_ONLY } from "../../domain/csmil/leaf.ts";
 import { initSegment } from "../../domain/mp4/init-segment.ts";
 import { keyFrameSamples } from "../../domain/mp4/movie-fragment.ts";
+import { firstServedKey } from "../../domain/vod/cut.ts";
 import { samplesIn } from "../../domain/vod/describe.ts";
 import type { TrackCuts } from "../../domain/vod/plan.ts";
 import type { HeaderLines, RawExchange } from "../../lib/http/exchange.ts";
@@ -68,7 +69,7 @@ const keyFramePart = (request: MediaRequest, number: number): SamplesPart => {
   const { track } = video;
   const { table, timescale, shift } = track;
   const keys = table.syncSamples;
-  const index = number - 1;
+  const index = firstServedKey(video) + number - 1;
   if (index >= (keys?.length ?? table.sampleCount)) return absent(request);
   const next = keys ? keys[index + 1] : index + 1;
   const endOfAll = Math.round((plan.starts[plan.count] ?? 0) * timescale) - shift;

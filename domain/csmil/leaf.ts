@@ -22,7 +22,7 @@ export type Leaf =
       /** 1-based. */
       readonly number: number;
     }
-  /** One key frame, by its 1-based number among all key frames. */
+  /** One key frame, by its 1-based number among those that are served. */
   | { readonly kind: "iframe"; readonly container: Container; readonly rendition: number; readonly number: number }
   | { readonly kind: "init"; readonly rendition: number; readonly tracks: TrackChoice }
   | { readonly kind: "subtitles"; readonly id: number; readonly language: string }

@@ -65,6 +65,19 @@ export const shownUntil = (track: Track): number => {
   return until;
 };
 
+/** The first key frame that is served, by its index among all of them: those before it are cut off. */
+export const firstServedKey = ({ track, firsts }: TrackCuts): number => {
+  const first = firsts[0] ?? 0;
+  if (first === 0) return 0;
+  let low = 0;
+  for (let high = keyCountOf(track); low < high; ) {
+    const middle = (low + high) >>> 1;
+    if (keyAt(track, middle) < first) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+};
+
 const servedTracks = ({ video, audio }: Movie): readonly Track[] => [...video.slice(0, 1), ...audio];
 
 /** Samples of the track that decides where segments begin, and when those are shown. */

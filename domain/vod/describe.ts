@@ -1,6 +1,6 @@
 /** From the index of a file to what manifests say of it: rates, codecs, frame rate, key frames. */
 import type { AudioTrack, Samples, VideoTrack } from "../mp4/movie.ts";
-import { presentedAt, shownUntil } from "./cut.ts";
+import { firstServedKey, presentedAt, shownUntil } from "./cut.ts";
 import { type CutMovie, type SegmentPlan, TIME_OFFSET_SECONDS, type TrackCuts } from "./plan.ts";
 import type { Rendition, RenditionTrack } from "./rendition.ts";
 
@@ -72,12 +72,14 @@ const frameRateOf = ({ table, timescale }: VideoTrack): readonly [number, number
 };
 
 /** Key frames that are shown before an earlier one are no key frames, whatever the file says: they take no time. */
-const keyFramesOf = (track: VideoTrack): Float64Array => {
+const keyFramesOf = (cuts: TrackCuts): Float64Array => {
+  const { track } = cuts;
   const { syncSamples, sampleCount } = track.table;
-  const times = new Float64Array(syncSamples?.length ?? sampleCount);
+  const first = firstServedKey(cuts);
+  const times = new Float64Array((syncSamples?.length ?? sampleCount) - first);
   let latest = Number.NEGATIVE_INFINITY;
   for (let index = 0; index < times.length; index += 1) {
-    latest = Math.max(latest, presentedAt(track, syncSamples?.[index] ?? index));
+    latest = Math.max(latest, presentedAt(track, syncSamples?.[first + index] ?? first + index));
     times[index] = latest;
   }
   return times;
@@ -116,7 +118,7 @@ const videoOf = (cuts: TrackCuts, track: VideoTrack, plan: SegmentPlan): Renditi
     frameRate: frameRateOf(track),
     sampleRate: 0,
     channelCount: 0,
-    keyFrames: keyFramesOf(track),
+    keyFrames: keyFramesOf(cuts),
   };
 };
 

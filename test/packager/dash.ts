@@ -62,7 +62,7 @@ const addressOf = (template: string, { id }: Representation, number: number): st
   template.replaceAll("$RepresentationID$", id).replaceAll("$Number$", String(number)).replaceAll("$$", "$");
 
 /** Its segments begin where it says, each where the one before it ends. */
-const assertTimeline = (one: Representation, segments: readonly (readonly Sample[])[], late: number): void => {
+const assertTimeline = (one: Representation, segments: readonly (readonly Sample[])[]): void => {
   const { entries, template, id } = one;
   const timescale = Number(template.timescale);
   for (const [index, samples] of segments.entries()) {
@@ -70,7 +70,7 @@ const assertTimeline = (one: Representation, segments: readonly (readonly Sample
     const before = entries[index - 1];
     if (before) assert.equal(start, before.start + before.ticks, `${id}: entry ${index}`);
     if (samples.length === 0) continue;
-    const earliest = Math.min(...samples.map(({ ptsSeconds }) => ptsSeconds)) + OFFSET_SECONDS - late;
+    const earliest = Math.min(...samples.map(({ ptsSeconds }) => ptsSeconds)) + OFFSET_SECONDS;
     assert.ok(Math.abs(earliest * timescale - start) < 0.5, `${id}: segment ${index} at ${earliest}, not ${start}`);
   }
 };
@@ -88,30 +88,38 @@ const samplesOf = async (subject: Subject, one: Representation, hasVideo: boolea
   return found.map(({ video, audio }) => [...(hasVideo ? video : audio)]);
 };
 
-/** The MPD of one file: a Representation for each of its tracks, with all of the track's samples. */
-export const assertMpd = async (subject: Subject): Promise<void> => {
-  const { url, truth, lateSeconds } = subject;
+/** Each Representation that is expected, with all of its track's samples. */
+export const assertRepresentations = async (
+  subject: Subject,
+  expected: ReadonlyMap<string, SampledTrack>,
+): Promise<void> => {
+  const { url, lateSeconds } = subject;
   const { attributes, representations } = readMpd(await textOf(`${url}/manifest.mpd`));
-  const tracks: readonly SampledTrack[] = [...(truth.video ? [truth.video] : []), ...truth.audio];
   const media = representations.filter(({ template }) => template.media !== undefined);
   assert.deepEqual(
-    media.map((one) => one.attributes.codecs),
-    tracks.map(({ codecs }) => codecs),
+    media.map(({ id, attributes: { codecs } }) => [id, codecs]),
+    [...expected].map(([id, { codecs }]) => [id, codecs]),
     url,
   );
   const told = Number(DURATION.exec(attributes.mediaPresentationDuration ?? "")?.[1]);
   assert.ok(Math.abs(told - shownSeconds(subject)[1]) <= TIMES_NEAR_SECONDS, `${url}: ${told} s`);
-  for (const [index, one] of media.entries()) {
-    const track = tracks[index] ?? assert.fail();
+  for (const one of media) {
+    const track = expected.get(one.id) ?? assert.fail();
+    const timescale = Number(one.template.timescale);
     const segments = await samplesOf(subject, one, track.kind === "video");
     assert.equal(segments.flat().length, track.samples.length, `${url}: ${one.id}`);
-    assertTimeline(one, segments, 0);
-    assert.equal(Number(one.template.presentationTimeOffset), OFFSET_SECONDS * Number(one.template.timescale));
+    assertTimeline(one, segments);
+    assert.equal(Number(one.template.presentationTimeOffset), OFFSET_SECONDS * timescale);
     const end = (one.entries.at(-1)?.start ?? 0) + (one.entries.at(-1)?.ticks ?? 0);
     const last = Math.max(...track.samples.map(({ endSeconds }) => endSeconds)) + lateSeconds + OFFSET_SECONDS;
-    assert.ok(
-      Math.abs(end / Number(one.template.timescale) - last) <= TIMES_NEAR_SECONDS,
-      `${one.id}: ${end}, ${last}`,
-    );
+    assert.ok(Math.abs(end / timescale - last) <= TIMES_NEAR_SECONDS, `${one.id}: ${end}, ${last}`);
   }
+};
+
+/** The MPD of one file: a Representation for each of its tracks. */
+export const assertMpd = (subject: Subject): Promise<void> => {
+  const { video, audio } = subject.truth;
+  const sounds = audio.map((track, index) => [index === 0 ? "0_a" : `0_a${index + 1}`, track] as const);
+  const pictures = video ? [["0_v", video] as const] : [];
+  return assertRepresentations(subject, new Map([...pictures, ...sounds]));
 };

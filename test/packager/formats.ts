@@ -89,16 +89,16 @@ const lateOf = ({ lateSeconds }: Subject, label: string): Tolerance => ({ label,
 
 /** MPEG-TS: picture with the first sound, and the first sound alone. */
 export const assertTs = async (subject: Subject): Promise<Stream<Unit>> => {
-  const { url, truth } = subject;
+  const { url, truth, rendition: r = 0 } = subject;
   const [sound] = truth.audio;
-  const muxed = await tsStream(`${url}/index.m3u8`);
+  const muxed = await tsStream(`${url}/index_${r}_av.m3u8`);
   const all = joined(muxed.segments);
   if (truth.video) assertTsVideo(all.video, truth.video, lateOf(subject, "TS"));
   if (sound) assertTsAudio(all.audio, sound, lateOf(subject, "TS"));
   assertTransport(muxed, truth.video);
   assertTimes(muxed, shownSeconds(subject));
   if (sound) {
-    const alone = await tsStream(`${url}/index_0_a.m3u8`);
+    const alone = await tsStream(`${url}/index_${r}_a.m3u8`);
     assertTsAudio(joined(alone.segments).audio, sound, lateOf(subject, "TS audio"));
     assertTransport(alone, null);
   }
@@ -107,21 +107,21 @@ export const assertTs = async (subject: Subject): Promise<Stream<Unit>> => {
 
 /** fMP4: muxed, and each track by itself. */
 export const assertFmp4 = async (subject: Subject): Promise<Stream<Sample>> => {
-  const { url, truth, keyServer } = subject;
+  const { url, truth, keyServer, rendition: r = 0 } = subject;
   const [sound] = truth.audio;
-  const muxed = await fmp4Stream(`${url}/cmaf_0_av.m3u8`, { hasVideo: truth.video !== null, keyServer });
+  const muxed = await fmp4Stream(`${url}/cmaf_${r}_av.m3u8`, { hasVideo: truth.video !== null, keyServer });
   const all = joined(muxed.segments);
   if (truth.video) assertSamples(all.video, truth.video, lateOf(subject, "fMP4"));
   if (sound) assertSamples(all.audio, sound, lateOf(subject, "fMP4"));
   assertTimes(muxed, shownSeconds(subject));
   if (truth.video) {
-    const picture = await fmp4Stream(`${url}/cmaf_0_v.m3u8`, { hasVideo: true, keyServer });
+    const picture = await fmp4Stream(`${url}/cmaf_${r}_v.m3u8`, { hasVideo: true, keyServer });
     assertSamples(joined(picture.segments).video, truth.video, lateOf(subject, "CMAF video"));
     assertTimes(picture, shownSeconds(subject));
     assertSameCuts(picture, muxed, "video");
   }
   for (const [index, track] of truth.audio.entries()) {
-    const alone = await fmp4Stream(`${url}/cmaf_0_a${index === 0 ? "" : index + 1}.m3u8`, {
+    const alone = await fmp4Stream(`${url}/cmaf_${r}_a${index === 0 ? "" : index + 1}.m3u8`, {
       hasVideo: false,
       keyServer,
     });

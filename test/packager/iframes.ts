@@ -21,16 +21,16 @@ const assertListed = ({ url, segments, totalSeconds }: MediaList, keys: SampledT
 };
 
 export const assertIFrames = async (subject: Subject, { inTs }: { readonly inTs: boolean }): Promise<void> => {
-  const { url, truth, lateSeconds, keyServer } = subject;
+  const { url, truth, lateSeconds, keyServer, rendition: r = 0 } = subject;
   if (!truth.video) return;
   const keys = { ...truth.video, samples: truth.video.samples.filter(({ isKey }) => isKey) };
-  const list = await mediaList(`${url}/cmaf_iframes_0_v.m3u8`);
+  const list = await mediaList(`${url}/cmaf_iframes_${r}_v.m3u8`);
   assertListed(list, keys, subject);
   const fetched = await fetchAll(list);
   const frames = joined(await fmp4Segments(fetched, { hasVideo: true, keyServer })).video;
   assertSamples(frames, keys, { label: "I-frames in fMP4", lateSeconds });
   if (!inTs) return;
-  const tsList = await mediaList(`${url}/iframes_0_v.m3u8`);
+  const tsList = await mediaList(`${url}/iframes_${r}_v.m3u8`);
   assertListed(tsList, keys, subject);
   const pictures = tsSegments(await fetchAll(tsList));
   assert.ok(pictures.every(({ video, audio }) => video.length === 1 && audio.length === 0));

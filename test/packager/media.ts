@@ -1,7 +1,9 @@
 /** Files that only tests of the packager's answers need: large ones, and sets of renditions. */
 import { execFile } from "node:child_process";
+import { readFile, writeFile } from "node:fs/promises";
 import { promisify } from "node:util";
 import { findFfmpeg } from "../../lib/ffmpeg/binary.ts";
+import { edit } from "../media/boxes.ts";
 
 const DEADLINE_MS = 60_000;
 
@@ -25,3 +27,25 @@ export const large = (file: string, { gop }: { readonly gop: number }): Promise<
     `-f lavfi -i testsrc2=s=640x360:r=25:d=4 ${tone(4)} -vf noise=alls=60:allf=t ${encoder(gop)}
     -b:v 20M -maxrate 20M -bufsize 4M`,
   );
+
+/** One of a set: so many seconds with a key frame every `gop` of 25 frames a second. */
+export const rendition = (
+  file: string,
+  { width, gop, seconds = 12 }: { readonly width: number; readonly gop: number; readonly seconds?: number },
+): Promise<string> =>
+  made(file, `-f lavfi -i testsrc2=s=${width}x${(width * 9) / 16}:r=25:d=${seconds} ${tone(seconds)} ${encoder(gop)}`);
+
+const MOVIE_TIMESCALE = 1000; // ffmpeg's
+
+/** Shown from so many seconds on: edit lists (ISO/IEC 14496-12 §8.6.6) of all tracks cut off what is before. */
+export const trim = async (file: string, seconds: number): Promise<void> => {
+  const trimmed = edit(await readFile(file), "moov/trak", (trak) => {
+    const timescale = trak.readUInt32BE(trak.indexOf("mdhd") + 16);
+    return edit(trak, "trak/edts/elst", (elst) => {
+      elst.writeUInt32BE(elst.readUInt32BE(16) - seconds * MOVIE_TIMESCALE, 16);
+      elst.writeInt32BE(elst.readInt32BE(20) + seconds * timescale, 20);
+      return elst;
+    });
+  });
+  await writeFile(file, trimmed);
+};

@@ -9,7 +9,7 @@ import { type KeyServer, type Truth, type TruthOptions, truthOf } from "./truth.
 /** One file that is served, and what is in it. */
 export interface Subject {
   readonly name: string;
-  /** Of its file: `http://host/i/file.mp4`. */
+  /** Of its file or its set: `http://host/i/file.mp4`. */
   readonly url: string;
   readonly path: string;
   readonly truth: Truth;
@@ -17,6 +17,8 @@ export interface Subject {
   readonly lateSeconds: number;
   /** For samples that are encrypted by themselves. */
   readonly keyServer?: KeyServer;
+  /** Its number in a set; 0 where absent. */
+  readonly rendition?: number;
 }
 
 /** What an input is read by, where mediabunny stops early. */
