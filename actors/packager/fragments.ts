@@ -1,15 +1,23 @@
-/** fMP4 segments out of a file: which samples, and how they are brought together (`domain/mp4/movie-fragment.ts`). */
-import { type FileBytes, gatherStep, type PayloadStep, payloadSteps } from "../../domain/mp4/gather.ts";
-import type { Samples, Track } from "../../domain/mp4/movie.ts";
+/**
+ * fMP4 segments out of a file: which samples, and how they are brought together (`domain/mp4/movie-fragment.ts`) and
+ * encrypted (`domain/cenc/protected-fragment.ts`).
+ */
+import { type FinishedProtection, ProtectedFragment } from "../../domain/cenc/protected-fragment.ts";
+import type { Protection } from "../../domain/cenc/protection.ts";
 import {
-  type FragmentPlan,
-  type FragmentTrack,
-  planFragment,
-  writeFragmentHead,
-} from "../../domain/mp4/movie-fragment.ts";
+  type FileBytes,
+  gatherStep,
+  largestSampleBytes,
+  type PayloadStep,
+  payloadSteps,
+  stepParts,
+} from "../../domain/mp4/gather.ts";
+import type { Samples, Track } from "../../domain/mp4/movie.ts";
+import { type FragmentPlan, planFragment, writeFragmentHead } from "../../domain/mp4/movie-fragment.ts";
 import type { TsMemory } from "../../domain/ts/memory.ts";
 import { TS_SCRATCH_BYTES } from "../../domain/ts/source-window.ts";
-import { ProtectedTrack } from "./protected-tracks.ts";
+import { firstSampleIv } from "../../lib/crypto/content-keys.ts";
+import { encryptSamples, type SampleKey } from "../../lib/crypto/sample-cipher.ts";
 import type { FileProtection, StreamChoice } from "./protection.ts";
 import type { PacketRoom, ReadRange, SegmentMaking, SegmentRecipe } from "./workshop.ts";
 
@@ -46,12 +54,18 @@ interface ReadStep {
   readonly from: FileBytes;
 }
 
+/** What of a fragment is encrypted, and with what. */
+interface Encryption {
+  readonly fragment: ProtectedFragment;
+  readonly key: SampleKey;
+}
+
 class FragmentMaking implements SegmentMaking {
-  readonly #parts: readonly SamplesPart[];
   readonly #samples: readonly Samples[];
   readonly #sequenceNumber: number;
-  /** Of each part; empty: nothing is encrypted. */
-  readonly #protected: readonly ProtectedTrack[];
+  /** Null: it stays clear. */
+  readonly #encryption: Encryption | null;
+  #scanned: FinishedProtection | null = null;
   #stage: Stage;
   #steps: Generator<PayloadStep> | null = null;
   /** What was asked for last and is not used up. */
@@ -59,17 +73,13 @@ class FragmentMaking implements SegmentMaking {
   #hasSource = false;
   #head: Buffer = Buffer.alloc(0);
 
-  constructor(
-    { parts, sequenceNumber }: FragmentOptions,
-    plan: FragmentPlan | null,
-    tracks: readonly ProtectedTrack[],
-  ) {
-    this.#parts = parts;
+  /** Of a clear fragment, whose plan needs none of its media, or of one that is encrypted. */
+  constructor({ parts, sequenceNumber }: FragmentOptions, how: FragmentPlan | Encryption) {
     this.#samples = parts.map(({ samples }) => samples);
     this.#sequenceNumber = sequenceNumber;
-    this.#protected = tracks;
-    this.#stage = plan ? "head" : "scanning";
-    if (plan) this.#makeHead(plan);
+    this.#encryption = "key" in how ? how : null;
+    this.#stage = "key" in how ? "scanning" : "head";
+    if (!("key" in how)) this.#makeHead(how);
   }
 
   get isDone(): boolean {
@@ -97,7 +107,7 @@ class FragmentMaking implements SegmentMaking {
     if (step === null) return this.#endOfSteps(memory, out);
     const from = { bytes: memory.bytes.subarray(areaAt, areaAt + step.hi - step.lo), fileOffset: step.lo };
     const isScanning = this.#stage === "scanning";
-    if (isScanning) for (const track of this.#protected) track.scan(step, from);
+    if (isScanning) this.#encryption?.fragment.scanStep(step, from);
     else if (step.payloadBytes > out.capacity) return 0;
     const made = isScanning ? 0 : this.#gather(memory, out, { step, from });
     this.#step = null;
@@ -107,14 +117,22 @@ class FragmentMaking implements SegmentMaking {
 
   #gather({ bytes: memory }: TsMemory, out: PacketRoom, { step, from }: ReadStep): number {
     const end = gatherStep(this.#samples, step, { ...from, out: memory, at: out.at });
-    let at = out.at;
-    for (const track of this.#protected) at = track.encrypt(memory, at, step);
+    if (this.#encryption) this.#encrypt(memory, out.at, { step, key: this.#encryption.key });
     return end - out.at;
+  }
+
+  #encrypt(buffer: Buffer, from: number, { step, key }: { readonly step: PayloadStep; readonly key: SampleKey }): void {
+    let at = from;
+    for (const { part, first, end } of stepParts(this.#samples, step) ?? []) {
+      const [samples, sizes] = [this.#scanned?.samples[part], this.#samples[part]?.size];
+      if (!samples || !sizes) throw new Error("bug: samples that are to be encrypted and were not scanned");
+      at = encryptSamples(samples, key, { buffer, at, first, end, sizes });
+    }
   }
 
   /** Steps are of one size while a stage lasts: that of the area it was begun with. */
   #nextStep(areaBytes: number): PayloadStep | null {
-    const wholeSamples = this.#protected.length > 0;
+    const wholeSamples = this.#encryption !== null;
     this.#steps ??= payloadSteps(this.#samples, { windowBytes: areaBytes, gapBytes: GAP_BYTES, wholeSamples });
     const { value, done } = this.#steps.next();
     return done ? null : value;
@@ -123,16 +141,14 @@ class FragmentMaking implements SegmentMaking {
   #endOfSteps(memory: TsMemory, out: PacketRoom): number {
     this.#hasSource = false;
     this.#steps = null;
-    if (this.#stage === "payload") this.#stage = "done";
-    else {
-      const tracks = this.#parts.map((part, index): FragmentTrack => {
-        return { ...part, boxes: this.#protected[index]?.boxes() };
-      });
-      this.#makeHead(planFragment({ tracks, sequenceNumber: this.#sequenceNumber }));
-      this.#stage = "head";
-      return this.#fillHead(memory, out);
+    if (this.#stage === "payload" || !this.#encryption) {
+      this.#stage = "done";
+      return 0;
     }
-    return 0;
+    this.#scanned = this.#encryption.fragment.finish();
+    this.#makeHead(planFragment({ tracks: this.#scanned.tracks, sequenceNumber: this.#sequenceNumber }));
+    this.#stage = "head";
+    return this.#fillHead(memory, out);
   }
 
   #makeHead(plan: FragmentPlan): void {
@@ -148,15 +164,6 @@ class FragmentMaking implements SegmentMaking {
   }
 }
 
-/** Size of the largest sample. */
-export const largestSample = (parts: readonly SamplesPart[]): number => {
-  let largest = 0;
-  for (const { samples } of parts) {
-    for (let index = 0; index < samples.count; index += 1) largest = Math.max(largest, samples.size[index] ?? 0);
-  }
-  return largest;
-};
-
 /** What of the file is in a segment, in bytes. */
 export const sourceBytesOf = (parts: readonly SamplesPart[]): number => {
   let bytes = 0;
@@ -165,6 +172,20 @@ export const sourceBytesOf = (parts: readonly SamplesPart[]): number => {
   return bytes;
 };
 
+/** IVs are counted through the whole track, so that no segment has those of another. */
+const encryptionOf = (parts: readonly SamplesPart[], { common, protection, stream }: Encrypted): Encryption => {
+  const label = protection.labelOf(stream);
+  const clear = parts.map((part) => {
+    return { ...part, trackIv: firstSampleIv(protection.key, `${label}\n${part.track.id}`) };
+  });
+  return { fragment: new ProtectedFragment(clear, common.scheme), key: protection.sampleKey };
+};
+
+interface Encrypted extends Pick<FragmentOptions, "stream"> {
+  readonly common: Protection;
+  readonly protection: FileProtection;
+}
+
 /** Of tracks in the order of their init segment. */
 export const fragmentRecipe = (options: FragmentOptions): SegmentRecipe => {
   const { parts, sequenceNumber, protection, stream } = options;
@@ -172,18 +193,12 @@ export const fragmentRecipe = (options: FragmentOptions): SegmentRecipe => {
   const sourceBytes = sourceBytesOf(parts);
   if (common === null || protection === null) {
     const plan = planFragment({ tracks: parts, sequenceNumber });
-    return {
-      exactBytes: plan.totalBytes,
-      sourceBytes,
-      stepBytes: 0,
-      open: () => new FragmentMaking(options, plan, []),
-    };
+    return { exactBytes: plan.totalBytes, sourceBytes, stepBytes: 0, open: () => new FragmentMaking(options, plan) };
   }
-  const tracks = () => parts.map((part, index) => new ProtectedTrack({ part, index, protection, common, stream }));
   return {
     exactBytes: null,
     sourceBytes,
-    stepBytes: largestSample(parts) + HEADROOM_BYTES,
-    open: () => new FragmentMaking(options, null, tracks()),
+    stepBytes: largestSampleBytes(parts.map(({ samples }) => samples)) + HEADROOM_BYTES,
+    open: () => new FragmentMaking(options, encryptionOf(parts, { common, protection, stream })),
   };
 };

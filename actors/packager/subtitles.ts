@@ -15,7 +15,7 @@ import {
 } from "../../domain/csmil/subtitles.ts";
 import type { SubtitleTrack } from "../../domain/hls/vod-groups.ts";
 import type { TextTrack } from "../../domain/mp4/movie.ts";
-import { segmentRange } from "../../domain/vod/selection.ts";
+import { segmentInterval, segmentRange, wholeRange } from "../../domain/vod/selection.ts";
 import { SUBTITLE_BYTES_MAX, type TimedText } from "../../domain/webvtt/cue.ts";
 import { readSubtitle } from "../../domain/webvtt/read.ts";
 import { cuesOfSamples, TEXT_FOURCCS, type TextSample } from "../../domain/webvtt/samples.ts";
@@ -98,20 +98,16 @@ export class Subtitles {
     const query = parseQuery(exchange.query);
     if ("refusal" in query) return exchange.problem({ code: query.refusal, data: { reason: query.reason } });
     const { cut } = memberAt(view, 0);
-    const { starts, count } = cut.plan;
     const text =
       leaf.id === FILE_ID ? await this.#ofFile(filesOf(view, query, leaf), mayRead) : await this.#ofTrack(view, leaf);
-    const intervalOf = (first: number, end: number) => ({
-      startSeconds: starts[first] ?? 0,
-      endSeconds: starts[end] ?? 0,
-    });
     let body: string;
     if (leaf.kind === "subtitle") {
-      if (leaf.number > count) fail("SEGMENT_NOT_FOUND", { path: view.media.path, segment: leaf.number });
-      body = webvttSegment(text, intervalOf(leaf.number - 1, leaf.number));
+      if (leaf.number > cut.plan.count) fail("SEGMENT_NOT_FOUND", { path: view.media.path, segment: leaf.number });
+      body = webvttSegment(text, segmentInterval(cut.plan, leaf.number - 1));
     } else {
-      const range = segmentRange(cut.plan, query.span) ?? { first: 0, end: count };
-      body = webvttFile(text, intervalOf(range.first, range.end));
+      const { first, end } = segmentRange(cut.plan, query.span) ?? wholeRange(cut.plan);
+      const { startSeconds } = segmentInterval(cut.plan, first);
+      body = webvttFile(text, { startSeconds, endSeconds: segmentInterval(cut.plan, end - 1).endSeconds });
     }
     const bytes = Buffer.from(body);
     exchange.send(200, headerLines({ type: TYPES.vtt, freshness: "unversioned", etag: etagOf(bytes) }), bytes);

@@ -1,10 +1,11 @@
 /** MPEG-2 TS segments out of a file (`domain/ts`). */
 import { fail } from "../../contracts/errors.ts";
+import { largestSampleBytes } from "../../domain/mp4/gather.ts";
 import type { AudioTrack, Samples, Track, VideoTrack } from "../../domain/mp4/movie.ts";
 import { type TsProgram, tsProgram } from "../../domain/ts/program.ts";
 import { type SegmentInput, TsSegment } from "../../domain/ts/segment.ts";
 import { areaBytesFor } from "../../domain/ts/source-window.ts";
-import { largestSample, type SamplesPart, sourceBytesOf } from "./fragments.ts";
+import { type SamplesPart, sourceBytesOf } from "./fragments.ts";
 import type { FileProtection } from "./protection.ts";
 import type { SegmentRecipe } from "./workshop.ts";
 
@@ -66,7 +67,7 @@ export const tsRecipe = ({ path, parts, segmentIndex, protection, artwork }: TsO
   return {
     exactBytes: new TsSegment(input).exactBytes,
     sourceBytes: sourceBytesOf(parts),
-    stepBytes: areaBytesFor(program, largestSample(parts)),
+    stepBytes: areaBytesFor(program, largestSampleBytes(parts.map(({ samples }) => samples))),
     open: () => new TsSegment(input),
   };
 };
