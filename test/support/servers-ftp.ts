@@ -1,7 +1,7 @@
 /** vsftpd (Debian's package), as an ordinary user or as root, in one folder of ours. */
-import { execFileSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { makeCertificate } from "./certificate.ts";
 import { missingPrograms, serverDir, startServer } from "./server-process.ts";
 
 interface Cleaner {
@@ -50,15 +50,6 @@ rsa_private_key_file=${dir}/key.pem`
     : ""
 }
 `;
-
-/** `openssl req` makes a certificate that is its own authority. */
-export const makeCertificate = (dir: string): void => {
-  const files = ["-keyout", join(dir, "key.pem"), "-out", join(dir, "certificate.pem")];
-  const names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"];
-  execFileSync("openssl", ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", ...files, ...names], {
-    stdio: "ignore",
-  });
-};
 
 export const startFtp = async (t: Cleaner, { tls = false } = {}): Promise<FtpServer> => {
   const dir = serverDir(t, "vsftpd");
