@@ -1,6 +1,7 @@
 /** Keys of encrypted media: the 16 bytes themselves (RFC 8216 §5), and Clear Key licences (W3C EME §9.1). */
 import { fail } from "../../contracts/errors.ts";
 import { licenceText, readLicenceRequest } from "../../domain/cenc/clear-key.ts";
+import { refuseMethod } from "../../lib/http/cors.ts";
 import type { RawExchange } from "../../lib/http/exchange.ts";
 import { headerLines, TYPES } from "./caching.ts";
 import type { FileProtection } from "./protection.ts";
@@ -9,7 +10,7 @@ const LICENCE_REQUEST_BYTES_MAX = 64 * 2 ** 10;
 
 /** The key of a file. One whose rule names another key server has none here. */
 export const answerKey = (exchange: RawExchange, protection: FileProtection | null): void => {
-  if (!protection || protection.keyUrl !== null) exchange.problem({ code: "NOT_FOUND" });
+  if (!protection || protection.keyUrl !== null) fail("NOT_FOUND");
   else exchange.send(200, headerLines({ type: TYPES.key, freshness: "secret" }), protection.key.key);
 };
 
@@ -27,12 +28,10 @@ export const answerLicence = async (
   protections: readonly (FileProtection | null)[],
 ): Promise<void> => {
   const keys = protections.flatMap((one) => (one && one.keyUrl === null && one.isCommon ? [one.key] : []));
-  if (keys.length === 0) return exchange.problem({ code: "NOT_FOUND" });
-  if (exchange.method !== "POST") {
-    return exchange.problem({ code: "METHOD_NOT_ALLOWED", data: { method: exchange.method } }, "Allow: POST\r\n");
-  }
+  if (keys.length === 0) return fail("NOT_FOUND");
+  if (exchange.method !== "POST") return refuseMethod(exchange, "POST, OPTIONS");
   const request = readLicenceRequest(parsed(await exchange.readBody(LICENCE_REQUEST_BYTES_MAX)));
   const text = request ? licenceText(request, keys) : fail("BAD_INPUT");
-  if (text === null) return exchange.problem({ code: "NOT_FOUND" });
+  if (text === null) return fail("NOT_FOUND");
   exchange.send(200, headerLines({ type: TYPES.json, freshness: "secret" }), Buffer.from(text));
 };

@@ -81,8 +81,11 @@ export class Title {
     return this.#rendition;
   }
 
+  /** With what manifests say of it: the time of each key frame, which in some files each picture is. */
   get heapBytes(): number {
-    return this.movie.heapBytes + TITLE_BYTES;
+    const table = this.cut.video?.track.table;
+    const keyCount = table?.syncSamples?.length ?? table?.sampleCount ?? 0;
+    return this.movie.heapBytes + TITLE_BYTES + keyCount * Float64Array.BYTES_PER_ELEMENT;
   }
 
   /** Not to be closed until it is let go. */

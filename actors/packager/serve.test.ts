@@ -77,3 +77,20 @@ test("a SMIL file that is rewritten is seen while viewers of its files keep thos
   assert.equal((await asked(packager, "/i/open.mp4/segment1_0_av.ts")).status, 200);
   assert.match(await master(), /other\.mp4/);
 });
+
+test("players of other origins can read why they are refused", async (t) => {
+  const packager = await startTestPackager(t, { folder: await archive(t), env: PROTECTED });
+  const statuses: Readonly<Record<string, number>> = {
+    "/i/none.mp4/master.m3u8": 404,
+    "/i/open.mp4/none.m3u8": 404,
+    "/i/open.mp4/master.m3u8?b=x": 400,
+    "/i/open.mp4/key_0.bin": 404,
+    "/i/protected/movie.mp4/master.m3u8": 401,
+  };
+  for (const [path, status] of Object.entries(statuses)) {
+    const answer = await fetch(packager.url + path, { headers: { origin: "https://player.example.net" } });
+    assert.equal(answer.status, status, path);
+    assert.equal(answer.headers.get("access-control-allow-origin"), "*", path);
+    assert.equal(answer.headers.get("content-type"), "application/problem+json", path);
+  }
+});

@@ -4,14 +4,14 @@
  * Playlists are kept ready under their whole address for as long as the files that they are of are known to be unchanged.
  */
 import { LRUCache } from "lru-cache";
-import { fail } from "../../contracts/errors.ts";
+import { codeOf, type Fault, fail } from "../../contracts/errors.ts";
 import type { Leaf } from "../../domain/csmil/leaf.ts";
 import { isRefusal } from "../../domain/csmil/path.ts";
 import { type MasterQuery, parseQuery } from "../../domain/csmil/query.ts";
 import { type MediaSet, parsePackagerPath } from "../../domain/csmil/request.ts";
 import type { Clock } from "../../lib/clock.ts";
 import type { PackagerConfig } from "../../lib/config/packager-config.ts";
-import { answerOptions, refuseMethod } from "../../lib/http/cors.ts";
+import { answerOptions, OPEN_TO_ALL, refuseMethod } from "../../lib/http/cors.ts";
 import type { PreparedAnswer, RawExchange } from "../../lib/http/exchange.ts";
 import { prepare } from "../../lib/http/raw-prepared.ts";
 import { baseOf } from "./addresses.ts";
@@ -87,7 +87,7 @@ export class PackagerServer {
     if (method === "OPTIONS") return answerOptions(exchange, METHODS);
     if (method !== "GET" && method !== "HEAD" && method !== "POST") return refuseMethod(exchange, METHODS);
     if (ready && method !== "POST" && this.#holds(ready)) return exchange.sendPrepared(ready.answer);
-    return this.#answer(exchange, base);
+    return this.#answer(exchange, base).catch((error: unknown) => refuse(exchange, error));
   };
 
   /** Playlists of files that were purged are made anew. */
@@ -104,11 +104,9 @@ export class PackagerServer {
   async #answer(exchange: RawExchange, base: string): Promise<void> {
     const { config } = this.#deps;
     const parsed = parsePackagerPath(exchange.path, { ...config, prefix: config.urlPrefix });
-    if (isRefusal(parsed)) return exchange.problem({ code: parsed.refusal, data: { reason: parsed.reason } });
+    if (isRefusal(parsed)) return fail(parsed.refusal, { reason: parsed.reason });
     const { set: media, leaf } = parsed;
-    const admitted = await this.#admit(exchange, media);
-    if (!admitted) return;
-    const { files, grant } = admitted;
+    const { files, grant } = await this.#admit(exchange, media);
     const asked = { exchange, media, leaf, grant, query: stripTokens(exchange.query) };
     if (exchange.method === "POST" && leaf.kind !== "clearkey") return refuseMethod(exchange, METHODS);
     try {
@@ -118,8 +116,8 @@ export class PackagerServer {
     }
   }
 
-  /** The files of a set for who may see them; null: that is nobody here, and was said. */
-  async #admit(exchange: RawExchange, media: MediaSet): Promise<Admitted | null> {
+  /** The files of a set, for who may see them. */
+  async #admit(exchange: RawExchange, media: MediaSet): Promise<Admitted> {
     const { gate, smil } = this.#deps;
     const { path, query, remoteAddress } = exchange;
     const isSmil = media.kind === "smil";
@@ -133,8 +131,7 @@ export class PackagerServer {
     }
     if (files.length > SET_FILES_MAX) fail("PATH_REFUSED", { reason: `more than ${SET_FILES_MAX} files` });
     if (verdict.allowed) return { files, grant: verdict.grant };
-    exchange.problem(verdict.refusal);
-    return null;
+    return fail(verdict.refusal.code, verdict.refusal.data);
   }
 
   /**
@@ -184,7 +181,7 @@ export class PackagerServer {
     const { config, clock, gate, subtitles } = this.#deps;
     const { exchange, grant } = asked;
     const query = parseQuery(asked.query);
-    if ("refusal" in query) return exchange.problem({ code: query.refusal, data: { reason: query.reason } });
+    if ("refusal" in query) return fail(query.refusal, { reason: query.reason });
     if (leaf.kind === "master" && (leaf.container === "fmp4" || query.revision > 0)) {
       await Promise.all(view.open.members.map(({ title }) => lookForCaptions(title)));
     }
@@ -221,6 +218,13 @@ export class PackagerServer {
     await answerMedia(request, this.#deps);
   }
 }
+
+/** Refusals have what answers have: a player of another origin that can't read a 404 can't tell it from a dead network. */
+const refuse = (exchange: RawExchange, error: unknown): void => {
+  const code = codeOf(error);
+  if (code === undefined || exchange.status !== 0) throw error;
+  exchange.problem({ code, data: (error as Fault).data }, OPEN_TO_ALL);
+};
 
 /** In memory of its own: a small one of Buffer's pool would keep 64 KiB of it. */
 const bytesOf = (text: string): Buffer => {

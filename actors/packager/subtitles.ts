@@ -16,7 +16,7 @@ import {
 import type { SubtitleTrack } from "../../domain/hls/vod-groups.ts";
 import type { TextTrack } from "../../domain/mp4/movie.ts";
 import { segmentInterval, segmentRange, wholeRange } from "../../domain/vod/selection.ts";
-import { SUBTITLE_BYTES_MAX, type TimedText } from "../../domain/webvtt/cue.ts";
+import { CUES_MAX, SUBTITLE_BYTES_MAX, type TimedText } from "../../domain/webvtt/cue.ts";
 import { readSubtitle } from "../../domain/webvtt/read.ts";
 import { cuesOfSamples, TEXT_FOURCCS, type TextSample } from "../../domain/webvtt/samples.ts";
 import { webvttFile, webvttSegment } from "../../domain/webvtt/write.ts";
@@ -96,7 +96,7 @@ export class Subtitles {
   /** Answers with one segment of a subtitle, or with all of it. */
   async answer(exchange: RawExchange, view: SetView, { leaf, mayRead }: SubtitleRequest): Promise<void> {
     const query = parseQuery(exchange.query);
-    if ("refusal" in query) return exchange.problem({ code: query.refusal, data: { reason: query.reason } });
+    if ("refusal" in query) return fail(query.refusal, { reason: query.reason });
     const { cut } = memberAt(view, 0);
     const text =
       leaf.id === FILE_ID ? await this.#ofFile(filesOf(view, query, leaf), mayRead) : await this.#ofTrack(view, leaf);
@@ -186,6 +186,9 @@ export class Subtitles {
 const samplesOf = async ({ object, path }: Title, { table, timescale, shift }: TextTrack): Promise<TextSample[]> => {
   if (table.sizeBytes(0, table.sampleCount) > SUBTITLE_BYTES_MAX) {
     fail("MEDIA_UNSUPPORTED", { path, reason: "a text track of that size" });
+  }
+  if (table.sampleCount > CUES_MAX) {
+    fail("MEDIA_UNSUPPORTED", { path, reason: `a text track of more than ${CUES_MAX} samples` });
   }
   const { count, size, offset, dts } = table.samples(0, table.sampleCount);
   const samples: TextSample[] = [];

@@ -21,8 +21,6 @@ const SOURCE_BYTES = 6.5 * MiB + TS_SCRATCH_BYTES;
 export const READS_MAX = { local: 4, remote: 16 } as const;
 /** What a slow viewer holds; above 128 KiB throughput no longer rises. */
 export const WINDOW_BYTES = 256 * KiB;
-/** A segment that needs its source more often than this is no whole one: it is larger than a slot. */
-const SOURCES_MAX = 4;
 const WINDOWS_KEPT = 64;
 const WAITING_MAX = 4_096;
 
@@ -156,16 +154,16 @@ export class Workshop {
    */
   async whole(key: string, object: SourceObject, recipe: SegmentRecipe): Promise<MadeSegment | null> {
     if (recipe.stepBytes > SLOT_BYTES) throw new MovieError("unsupported", `a picture of ${recipe.stepBytes} bytes`);
-    const shared = this.#segments.get(key);
-    if (shared) {
+    // What is made has all that is taken of the file.
+    if ((recipe.exactBytes ?? recipe.sourceBytes) > SLOT_BYTES) return null;
+    for (let shared = this.#segments.get(key); shared; shared = this.#segments.get(key)) {
       const segment = await shared;
+      if (segment === null) return null;
       // Its last holder may have let go in between: then its slot is another segment's.
-      if (segment !== null && this.#segments.get(key) === shared) {
-        segment.hold();
-        return segment;
-      }
+      if (this.#segments.get(key) !== shared) continue;
+      segment.hold();
+      return segment;
     }
-    if (recipe.sourceBytes > SOURCE_BYTES * SOURCES_MAX || (recipe.exactBytes ?? 0) > SLOT_BYTES) return null;
     const slot = this.memory.slots.take();
     if (slot === null) return null;
     const making = this.#make({ key, slot, object, recipe });

@@ -292,7 +292,7 @@ export const ENCRYPTION_OPTIONS = {
     doc: "How.",
   }),
   key: may("encryption.key", hex(16), {
-    otherwise: "made from the secret, one per file set",
+    otherwise: "made from the secret, one per folder",
     doc: "One key for all of it.",
     secret: true,
   }),
