@@ -1,7 +1,7 @@
 /**
- * A packager that nobody has asked for a file yet, and what it holds: the first playlist of a film of 100 minutes and its
- * first segment, beside nginx-vod-module (NGINX_VOD_BIN) and Bento4's mp42hls (MP42HLS_BIN); 20 viewers at once; memory at
- * 64 connections; where sound starts in each segment. Files are in the page cache. Server on CPU 0.
+ * A packager that nobody has asked for a file yet, and what it holds: the first playlist of a film of 100 minutes and
+ * its first segment, beside nginx-vod-module (NGINX_VOD_BIN) and Bento4's mp42hls (MP42HLS_BIN); 20 viewers at once;
+ * memory at 64 connections; where sound starts in each segment. Files are in the page cache. Server on CPU 0.
  */
 import { execFile } from "node:child_process";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";

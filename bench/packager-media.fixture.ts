@@ -1,4 +1,6 @@
-/** The media of the packager's benchmarks: a clip of a minute, looped to ten and to a hundred without encoding again. */
+/**
+ * The media of the packager's benchmarks: a clip of a minute, looped to ten and to a hundred without encoding again.
+ */
 import { execFile } from "node:child_process";
 import { mkdir, open, rename, stat } from "node:fs/promises";
 import path from "node:path";

@@ -1,6 +1,6 @@
 /**
- * Assembles domain/ts/kernel.wat into domain/ts/kernel-bytes.ts: `node tools/ts-kernel.ts`. A test holds both equal, so that
- * the bytes that run are those of the text.
+ * Assembles domain/ts/kernel.wat into domain/ts/kernel-bytes.ts: `node tools/ts-kernel.ts`. A test holds both equal, so
+ * that the bytes that run are those of the text.
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";

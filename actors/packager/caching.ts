@@ -3,7 +3,10 @@ import { createHash } from "node:crypto";
 import { OPEN_TO_ALL } from "../../lib/http/cors.ts";
 import type { HeaderLines } from "../../lib/http/exchange.ts";
 
-/** Media types: RFC 8216 §4, ISO/IEC 23009-1 Annex C, RFC 8216 §3.3 for WebVTT; the seed's spelling for MPEG-2 TS (C-10). */
+/**
+ * Media types: RFC 8216 §4, ISO/IEC 23009-1 Annex C, RFC 8216 §3.3 for WebVTT; the seed's spelling for MPEG-2 TS
+ * (C-10).
+ */
 export const TYPES = {
   hls: "application/vnd.apple.mpegurl",
   mpd: "application/dash+xml",

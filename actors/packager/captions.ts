@@ -1,4 +1,7 @@
-/** Whether a video carries CEA-608/708 captions (ANSI/SCTE 128-1 §8.1): masters have to tell players (RFC 8216 §4.3.4.2). */
+/**
+ * Whether a video carries CEA-608/708 captions (ANSI/SCTE 128-1 §8.1): masters have to tell players (RFC 8216
+ * §4.3.4.2).
+ */
 import type { Title } from "./library.ts";
 
 /** user_data_registered_itu_t_t35 of the ATSC, with user_identifier GA94. */

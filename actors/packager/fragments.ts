@@ -44,8 +44,8 @@ export interface FragmentOptions {
 }
 
 /**
- * scanning → head → payload → done. Scanning is for encryption alone: the head tells which bytes are protected, which the
- * media must be read for.
+ * scanning → head → payload → done. Scanning is for encryption alone: the head tells which bytes are protected, which
+ * the media must be read for.
  */
 type Stage = "scanning" | "head" | "payload" | "done";
 

@@ -18,8 +18,8 @@ import { type SampleKey, sampleKey } from "../../lib/crypto/sample-cipher.ts";
 export type Scheme = "aes-128" | "sample-aes" | "cenc" | "cbcs";
 
 /**
- * `sample-aes` and `cbcs` are one thing in two containers (RFC 8216 §4.3.2.4, Apple's MPEG-2 Stream Encryption Format; ISO/IEC
- * 23001-7 §10.4). Counter mode has no form for MPEG-2 TS.
+ * `sample-aes` and `cbcs` are one thing in two containers (RFC 8216 §4.3.2.4, Apple's MPEG-2 Stream Encryption Format;
+ * ISO/IEC 23001-7 §10.4). Counter mode has no form for MPEG-2 TS.
  */
 const SCHEMES: Readonly<Record<Exclude<EncryptionRule["method"], "none">, Record<Container, Scheme | null>>> = {
   "aes-128": { ts: "aes-128", fmp4: "aes-128" },

@@ -1,7 +1,8 @@
 /**
  * A request's life at the packager: parse the address, check its token, open its set, answer by what is asked for.
  *
- * Playlists are kept ready under their whole address for as long as the files that they are of are known to be unchanged.
+ * Playlists are kept ready under their whole address for as long as the files that they are of are known to be
+ * unchanged.
  */
 import { LRUCache } from "lru-cache";
 import { codeOf, type Fault, fail } from "../../contracts/errors.ts";
@@ -219,7 +220,9 @@ export class PackagerServer {
   }
 }
 
-/** Refusals have what answers have: a player of another origin that can't read a 404 can't tell it from a dead network. */
+/**
+ * Refusals have what answers have: a player of another origin that can't read a 404 can't tell it from a dead network.
+ */
 const refuse = (exchange: RawExchange, error: unknown): void => {
   const code = codeOf(error);
   if (code === undefined || exchange.status !== 0) throw error;

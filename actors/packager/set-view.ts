@@ -15,7 +15,9 @@ export interface SetView {
   readonly children: "file" | "set";
 }
 
-/** A file's own playlists know its own segments alone, and all of a set must tell one target duration (RFC 8216 §6.2.4). */
+/**
+ * A file's own playlists know its own segments alone, and all of a set must tell one target duration (RFC 8216 §6.2.4).
+ */
 const haveOneTarget = ({ members }: OpenSet): boolean =>
   new Set(members.map(({ rendition }) => targetDurationOf([rendition]))).size === 1;
 

@@ -1,6 +1,6 @@
 /**
- * Subtitles of a set (C-68): files beside the media, when the query says how they are named, and text tracks inside of the
- * media. Each is read once, kept as cues, and cut where the media are cut.
+ * Subtitles of a set (C-68): files beside the media, when the query says how they are named, and text tracks inside of
+ * the media. Each is read once, kept as cues, and cut where the media are cut.
  */
 import { LRUCache } from "lru-cache";
 import { codeOf, fail } from "../../contracts/errors.ts";

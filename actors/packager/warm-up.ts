@@ -1,6 +1,6 @@
 /**
- * Runs what viewers will run, before there are any: code that was never run takes 50 ms for the first playlist of a long
- * file, and 15 ms when it has run for a while.
+ * Runs what viewers will run, before there are any: code that was never run takes 50 ms for the first playlist of a
+ * long file, and 15 ms when it has run for a while.
  */
 import { inflateSync } from "node:zlib";
 import type { Clock } from "../../lib/clock.ts";

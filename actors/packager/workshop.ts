@@ -2,8 +2,9 @@
  * Where segments are made: one bounded memory, in which a segment's part of the file is read and its answer written.
  *
  * Whole: the segment is made at once in a slot, and sent from there; whoever asks for the same one meanwhile gets the
- * same bytes. Windows: when no slot is free, because slow viewers hold them, or the segment is larger than one, it is made
- * piece by piece as its viewer takes it. So memory has a bound whatever viewers do, and nobody waits for a slow one.
+ * same bytes. Windows: when no slot is free, because slow viewers hold them, or the segment is larger than one, it is
+ * made piece by piece as its viewer takes it. So memory has a bound whatever viewers do, and nobody waits for a slow
+ * one.
  */
 import { fail } from "../../contracts/errors.ts";
 import { MovieError } from "../../domain/mp4/movie.ts";
@@ -149,8 +150,8 @@ export class Workshop {
   }
 
   /**
-   * A segment made whole, held for the caller; null: it has to be made in pieces. MovieError for one that can't be made at
-   * all, so ask this first.
+   * A segment made whole, held for the caller; null: it has to be made in pieces. MovieError for one that can't be made
+   * at all, so ask this first.
    */
   async whole(key: string, object: SourceObject, recipe: SegmentRecipe): Promise<MadeSegment | null> {
     if (recipe.stepBytes > SLOT_BYTES) throw new MovieError("unsupported", `a picture of ${recipe.stepBytes} bytes`);
@@ -171,7 +172,9 @@ export class Workshop {
     return making;
   }
 
-  /** Makes what is wanted of a segment as its viewer takes it. The writer is ended, or left to be cut by who catches. */
+  /**
+   * Makes what is wanted of a segment as its viewer takes it. The writer is ended, or left to be cut by who catches.
+   */
   async inPieces(object: SourceObject, recipe: SegmentRecipe, { start, end, writer }: BodyPart): Promise<void> {
     const window = this.#windowOf(recipe.stepBytes);
     const making = recipe.open();

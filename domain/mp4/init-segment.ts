@@ -88,9 +88,10 @@ const media = (track: Track, entry: Buffer): Buffer => {
 };
 
 /**
- * How long after its decode time the first picture is shown, in ticks: what pictures are reordered by. Players that take
- * `tfdt` for the beginning of what is shown (shaka-player and hls.js do) show pictures too late by as much, so it is in
- * the decode times that are sent, and an edit list takes it off, the one that CMAF allows (ISO/IEC 14496-12 §8.6.6).
+ * How long after its decode time the first picture is shown, in ticks: what pictures are reordered by. Players that
+ * take `tfdt` for the beginning of what is shown (shaka-player and hls.js do) show pictures too late by as much, so it
+ * is in the decode times that are sent, and an edit list takes it off, the one that CMAF allows (ISO/IEC 14496-12
+ * §8.6.6).
  */
 export const reorderingTicks = ({ table }: Track): number =>
   table.sampleCount === 0 ? 0 : Math.max(0, table.ptsOf(0) - table.dtsOf(0));
@@ -103,8 +104,8 @@ const editList = (mediaTime: number): Buffer =>
 const trackExtends = (trackId: number): Buffer => fullBox({ type: "trex" }, uint32s(trackId, 1, 0, 0, 0));
 
 /**
- * `ftyp` and `moov` of some tracks of a file, numbered from 1 in their order. Without the file's edit list: the times of
- * the fragments have it in them (`movie-fragment.ts`).
+ * `ftyp` and `moov` of some tracks of a file, numbered from 1 in their order. Without the file's edit list: the times
+ * of the fragments have it in them (`movie-fragment.ts`).
  */
 export const initSegment = (tracks: readonly Track[], protection?: InitProtection): Buffer => {
   const traks = tracks.map((track, index) => {

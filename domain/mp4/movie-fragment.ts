@@ -100,8 +100,8 @@ const sumsOf = ({ count, dts, size, sync, compositionOffset }: Samples): Sums =>
 };
 
 /**
- * Where the samples of a fragment start as sent: with the edit list and the offset of all times in them, and what the init
- * segment's own edit list takes off again. So `tfdt` is when the segment is first shown.
+ * Where the samples of a fragment start as sent: with the edit list and the offset of all times in them, and what the
+ * init segment's own edit list takes off again. So `tfdt` is when the segment is first shown.
  */
 const baseDecodeTimeOf = (track: Track, firstDts: number): number => {
   const { timescale, shift } = track;

@@ -1,4 +1,6 @@
-/** NAL units of a sample, from length prefixes (ISO/IEC 14496-15 §4.3.2) to start codes (ITU-T H.264 and H.265 Annex B). */
+/**
+ * NAL units of a sample, from length prefixes (ISO/IEC 14496-15 §4.3.2) to start codes (ITU-T H.264 and H.265 Annex B).
+ */
 import { ESCAPED_GROWTH, type SampleEncryption } from "./sample-aes.ts";
 import type { NalSyntax, VideoStream } from "./video-stream.ts";
 
@@ -8,8 +10,8 @@ const DELIMITER_BYTES_MAX = 16;
 const SLICE_TYPE_MAX = 31; // H.265 Table 7-1: VCL units
 
 /**
- * One sample at a time; its fields say where its bytes are and what is in it. Never reads behind the sample's end: a length
- * that leads out of it is cut there.
+ * One sample at a time; its fields say where its bytes are and what is in it. Never reads behind the sample's end: a
+ * length that leads out of it is cut there.
  */
 export class AccessUnit {
   /** Where the bytes to be sent begin and end; a delimiter at the front is not among them. */
@@ -122,6 +124,8 @@ export interface GrowingSample {
   readonly target: number;
 }
 
-/** How many times its size a sample may have in the stream: units of one byte are the worst, or emulated start codes. */
+/**
+ * How many times its size a sample may have in the stream: units of one byte are the worst, or emulated start codes.
+ */
 export const growth = ({ nalLengthBytes, isEncrypted }: VideoStream): number =>
   ((START_CODE_BYTES + 1) / (nalLengthBytes + 1)) * (isEncrypted ? ESCAPED_GROWTH : 1);

@@ -77,8 +77,8 @@ export interface NoAdts {
 }
 
 /**
- * Header of the core stream: that of HE-AAC says AAC LC at its core's rate, a decoder finds the extension by itself. Throws
- * a MovieError when the configuration is cut off.
+ * Header of the core stream: that of HE-AAC says AAC LC at its core's rate, a decoder finds the extension by itself.
+ * Throws a MovieError when the configuration is cut off.
  */
 export const adtsOf = (audioSpecificConfig: Uint8Array): Adts | NoAdts => {
   const bits = new Bits(audioSpecificConfig, "the AudioSpecificConfig");

@@ -1,4 +1,6 @@
-/** Timed ID3 tags in a transport stream (Apple, "Timed Metadata for HTTP Live Streaming"), and artwork as such a tag. */
+/**
+ * Timed ID3 tags in a transport stream (Apple, "Timed Metadata for HTTP Live Streaming"), and artwork as such a tag.
+ */
 import { descriptor, type ListedStream, PID } from "./psi.ts";
 
 /** A tag goes into one PES packet. */
@@ -25,7 +27,9 @@ export interface Artwork {
 const syncSafe = (value: number): number[] => [21, 14, 7, 0].map((shift) => (value >> shift) & 127);
 
 const FRONT_COVER = 3;
-/** An ID3v2.4 tag with one attached picture (ID3v2.4.0 native frames §4.14); null when it is too large for one packet. */
+/**
+ * An ID3v2.4 tag with one attached picture (ID3v2.4.0 native frames §4.14); null when it is too large for one packet.
+ */
 export const artworkTag = ({ type, bytes }: Artwork): Buffer | null => {
   const head = Buffer.from([0, ...Buffer.from(type, "latin1"), 0, FRONT_COVER, 0]);
   const frameBytes = head.length + bytes.length;

@@ -61,8 +61,8 @@ const backing = (byteLength: number, kernel: KernelKind | undefined): Backing =>
 };
 
 /**
- * Areas of one size. The one that was given back last is taken first: pages that nobody has written to are not resident,
- * so that the process holds as much as was ever in use at once.
+ * Areas of one size. The one that was given back last is taken first: pages that nobody has written to are not
+ * resident, so that the process holds as much as was ever in use at once.
  */
 export class Areas {
   readonly byteLength: number;

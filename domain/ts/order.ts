@@ -51,7 +51,9 @@ export class MuxOrder {
   #hasUnit = false;
   #lastDts = Number.NEGATIVE_INFINITY;
   #lastGroup = Number.NEGATIVE_INFINITY;
-  /** When the track that carries the clock ends: that of audio in a segment that has no picture. NaN: nothing follows. */
+  /**
+   * When the track that carries the clock ends: that of audio in a segment that has no picture. NaN: nothing follows.
+   */
   readonly #clockEnd: number;
   /** When a clock reference was sent last. */
   #clock = Number.NaN;

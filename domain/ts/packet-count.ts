@@ -18,8 +18,8 @@ export interface UnitShape {
   readonly hasSets: boolean;
 }
 /**
- * Packets of an access unit. Room for a delimiter and parameter sets is counted whether the sample has its own or not: so
- * the number follows from its size alone, and what is too much is stuffed.
+ * Packets of an access unit. Room for a delimiter and parameter sets is counted whether the sample has its own or not:
+ * so the number follows from its size alone, and what is too much is stuffed.
  */
 export const unitPackets = ({ syntax, setBytes }: VideoStream, { size, hasDts, hasSets }: UnitShape): number => {
   const header = PES_HEADER_BYTES[hasDts ? "ptsAndDts" : "pts"] + syntax.delimiter.length + (hasSets ? setBytes : 0);

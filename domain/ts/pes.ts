@@ -96,9 +96,9 @@ export const writeClockPacket = (bytes: Uint8Array, at: number, clock: { stream:
 };
 
 /**
- * The PES packet that is being written: a prefix and a body somewhere in memory, over a number of packets that is decided
- * beforehand. What they have too much is stuffing in adaptation fields: in the last packet, or in as many of the last ones
- * as must be, one byte of payload each. Fields are set before `start`; nothing is allocated.
+ * The PES packet that is being written: a prefix and a body somewhere in memory, over a number of packets that is
+ * decided beforehand. What they have too much is stuffing in adaptation fields: in the last packet, or in as many of
+ * the last ones as must be, one byte of payload each. Fields are set before `start`; nothing is allocated.
  */
 export class PesPackets {
   stream: PacketStream;

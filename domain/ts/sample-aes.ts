@@ -1,12 +1,12 @@
 /**
- * SAMPLE-AES in a transport stream (Apple, "MPEG-2 Stream Encryption Format for HTTP Live Streaming"): slices of H.264 and
- * frames of AAC are encrypted in part, each by itself.
+ * SAMPLE-AES in a transport stream (Apple, "MPEG-2 Stream Encryption Format for HTTP Live Streaming"): slices of H.264
+ * and frames of AAC are encrypted in part, each by itself.
  */
 import { descriptor, registration } from "./psi.ts";
 
 /**
- * Encrypts whole blocks of 16 bytes: AES-128 in CBC mode with the segment's key and IV, begun anew at each call. The result
- * is used before the next call.
+ * Encrypts whole blocks of 16 bytes: AES-128 in CBC mode with the segment's key and IV, begun anew at each call. The
+ * result is used before the next call.
  */
 export type SampleCipher = (blocks: Buffer) => Buffer;
 

@@ -29,16 +29,18 @@ export interface PacketRoom {
  * One segment as a transport stream, made in as many steps as memory allows; the bytes don't depend on the steps.
  *
  *     while (!segment.isDone) {
- *       if (segment.needsSource) for (const { fileOffset, lengthBytes, at } of segment.nextSource(room)) …read to area + at
+ *       if (segment.needsSource) for (const { fileOffset, lengthBytes, at } of segment.nextSource(room)) …read to it
  *       send(out, segment.fill(memory, area, out));
  *     }
  *
- * The area belongs to the segment from `nextSource` until it is asked for again, or given up by `releaseSource`: what is
- * not written by then is read once more. Each segment stands alone and goes on with the counters of the one before it: PAT
- * and PMT count segments, other PIDs have a multiple of 16 packets.
+ * The area belongs to the segment from `nextSource` until it is asked for again, or given up by `releaseSource`: what
+ * is not written by then is read once more. Each segment stands alone and goes on with the counters of the one before
+ * it: PAT and PMT count segments, other PIDs have a multiple of 16 packets.
  */
 export class TsSegment {
-  /** Size of the whole segment; null where that depends on the media: NAL lengths of 1 or 2 bytes, SAMPLE-AES of video. */
+  /**
+   * Size of the whole segment; null where that depends on the media: NAL lengths of 1 or 2 bytes, SAMPLE-AES of video.
+   */
   readonly exactBytes: number | null;
   readonly #input: SegmentInput;
   readonly #order: MuxOrder;
@@ -79,8 +81,8 @@ export class TsSegment {
   }
 
   /**
-   * What is to be read before `fill`, and where to: as much as has room, one access unit at least. Throws a MovieError when
-   * that has none.
+   * What is to be read before `fill`, and where to: as much as has room, one access unit at least. Throws a MovieError
+   * when that has none.
    */
   nextSource(room: SourceRoom): SourceRange[] {
     if (!this.needsSource) throw new Error("bug: what was read is not used up");

@@ -72,8 +72,8 @@ const parameterSet = ({ isHevc, firstSetType, setTypeCount }: NalSyntax, unit: B
 const PATTERN_FRAMES = 256;
 
 /**
- * Files whose composition offsets are signed have decode times that begin with the first picture shown: a picture that is
- * shown before its decode time must not be (ISO/IEC 13818-1 §2.7.4), so decoding is told earlier by as much.
+ * Files whose composition offsets are signed have decode times that begin with the first picture shown: a picture that
+ * is shown before its decode time must not be (ISO/IEC 13818-1 §2.7.4), so decoding is told earlier by as much.
  */
 const decodeLeadOf = ({ table }: VideoTrack): number => {
   const { compositionOffset } = table.samples(0, Math.min(PATTERN_FRAMES, table.sampleCount));

@@ -1,4 +1,6 @@
-/** Takes a transport stream apart, for what ffprobe does not tell: continuity counters, clock references, packet counts. */
+/**
+ * Takes a transport stream apart, for what ffprobe does not tell: continuity counters, clock references, packet counts.
+ */
 import assert from "node:assert/strict";
 
 export interface Packet {

@@ -1,7 +1,9 @@
 import type { Movie, Track } from "../mp4/movie.ts";
 import type { CutMovie, SegmentPlan, TrackCuts } from "./plan.ts";
 
-/** Two key frames that are nearer than this are at one place: no frame rate comes near it, rounding of ticks does not. */
+/**
+ * Two key frames that are nearer than this are at one place: no frame rate comes near it, rounding of ticks does not.
+ */
 const SAME_PLACE_SECONDS = 0.004;
 const LEADING_MAX = 32; // pictures between a key frame and the last one that is shown before it
 
@@ -115,8 +117,8 @@ const onGrid = (track: Track, segmentSeconds: number, isAllowed: (seconds: numbe
 };
 
 /**
- * Frames of a track that follows: one belongs to the segment in which it starts; none is lost after all, nor before, unless
- * the leader is cut off there too.
+ * Frames of a track that follows: one belongs to the segment in which it starts; none is lost after all, nor before,
+ * unless the leader is cut off there too.
  */
 const followed = (
   track: Track,

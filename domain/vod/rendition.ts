@@ -7,7 +7,9 @@ export interface RenditionTrack {
   /** RFC 6381. */
   readonly codecs: string;
   readonly timescale: number;
-  /** `count + 1` times in the timescale: earliest presentation time of each segment as sent, and the end of the last. */
+  /**
+   * `count + 1` times in the timescale: earliest presentation time of each segment as sent, and the end of the last.
+   */
   readonly segmentTicks: Float64Array;
   /** Highest rate of any segment and the mean, container overhead included, bit/s. */
   readonly peakBps: number;

@@ -4,7 +4,9 @@ import type { ReadOptions, SourceObject, SourceStat } from "./port.ts";
 
 const WINDOW_BYTES = 4 * 1024 * 1024;
 
-/** Runs `write` on a new file, which is removed again when that fails. An existing file is an error and stays as it is. */
+/**
+ * Runs `write` on a new file, which is removed again when that fails. An existing file is an error and stays as it is.
+ */
 export const intoNewFile = async <T>(file: string, write: (handle: FileHandle) => Promise<T>): Promise<T> => {
   const handle = await open(file, "wx");
   try {

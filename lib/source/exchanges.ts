@@ -1,4 +1,6 @@
-/** What is asked of the server of one source: each exchange under a watch, all of them ended when the source is closed. */
+/**
+ * What is asked of the server of one source: each exchange under a watch, all of them ended when the source is closed.
+ */
 import type { ErrorCode } from "../../contracts/errors.ts";
 import type { Log } from "../log/log.ts";
 import { asFault } from "./faults.ts";

@@ -14,8 +14,8 @@ export const reasonOf = (error: unknown): string => (error instanceof Error ? er
 
 /**
  * What a caller sees of an error. The reason of the caller's own abort goes back as it is; `known` gives the code of an
- * error that the protocol explains; a disk of ours that is full stays an errno; all else is SOURCE_FAILED. The log has the
- * reason, the caller never: it may name hosts.
+ * error that the protocol explains; a disk of ours that is full stays an errno; all else is SOURCE_FAILED. The log has
+ * the reason, the caller never: it may name hosts.
  */
 export const asFault = (
   error: unknown,

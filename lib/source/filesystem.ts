@@ -1,6 +1,6 @@
 /**
- * A folder of this machine, read in place. Symbolic links are followed as long as they stay in it. An opened file is its
- * inode: one that is put in its place does not touch it; one that is written to while it is open is SOURCE_CHANGED.
+ * A folder of this machine, read in place. Symbolic links are followed as long as they stay in it. An opened file is
+ * its inode: one that is put in its place does not touch it; one that is written to while it is open is SOURCE_CHANGED.
  */
 import * as fs from "node:fs";
 import { opendir, readlink } from "node:fs/promises";

@@ -1,6 +1,6 @@
 /**
- * Requests to the server of an HTTP source: kept connections, few of them, redirects looked at, one more try when a kept
- * connection turned out to be closed.
+ * Requests to the server of an HTTP source: kept connections, few of them, redirects looked at, one more try when a
+ * kept connection turned out to be closed.
  */
 import http from "node:http";
 import https from "node:https";

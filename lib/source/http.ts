@@ -1,6 +1,7 @@
 /**
  * Files of an HTTP(S) server. An open asks for the first 64 KiB at once: size, version and what a reader of MP4 wants
- * first come in one answer. Each later range carries If-Match where there is a strong ETag, and each answer is compared.
+ * first come in one answer. Each later range carries If-Match where there is a strong ETag, and each answer is
+ * compared.
  */
 import { readFile } from "node:fs/promises";
 import type { IncomingMessage } from "node:http";

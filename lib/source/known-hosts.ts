@@ -52,8 +52,8 @@ const keysNamed = (file: string, name: string): HostKeys => {
 };
 
 /**
- * The keys of one server. Where its port is named nowhere, those of its host count, as they do for ssh(1). Certificates'
- * authorities are left out: a host certificate is not looked at.
+ * The keys of one server. Where its port is named nowhere, those of its host count, as they do for ssh(1).
+ * Certificates' authorities are left out: a host certificate is not looked at.
  */
 export const hostKeysOf = (file: string, host: string, port: number): HostKeys => {
   const exact = keysNamed(file, hostNameOf(host, port));

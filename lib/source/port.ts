@@ -1,10 +1,11 @@
 /**
  * ContentSource: where stored media comes from, for the packager and the edge alike. A source is one place (a folder, a
- * bucket, a server); paths in it are relative, with `/` between their parts, already decoded, never with `.`, `..`, an empty
- * part or a NUL (`checkedSourcePath` refuses those with PATH_REFUSED).
+ * bucket, a server); paths in it are relative, with `/` between their parts, already decoded, never with `.`, `..`, an
+ * empty part or a NUL (`checkedSourcePath` refuses those with PATH_REFUSED).
  *
- * Errors are of the catalogue: SOURCE_NOT_FOUND, SOURCE_DENIED, SOURCE_ARCHIVED (data: retryAfterSeconds), SOURCE_FAILED,
- * SOURCE_TIMEOUT, SOURCE_CHANGED (another version is there than the one that was opened), SOURCE_TRUNCATED.
+ * Errors are of the catalogue: SOURCE_NOT_FOUND, SOURCE_DENIED, SOURCE_ARCHIVED (data: retryAfterSeconds),
+ * SOURCE_FAILED, SOURCE_TIMEOUT, SOURCE_CHANGED (another version is there than the one that was opened),
+ * SOURCE_TRUNCATED.
  */
 
 export interface SourceStat {
@@ -13,7 +14,10 @@ export interface SourceStat {
   readonly modifiedMs: number | null;
   /** A strong validator as the source gave it, null where it has none. */
   readonly etag: string | null;
-  /** Changes whenever the content may have: made from size, time, inode or ETag, whatever there is. Short printable text. */
+  /**
+   * Changes whenever the content may have: made from size, time, inode or ETag, whatever there is. Short printable
+   * text.
+   */
   readonly version: string;
 }
 
@@ -25,7 +29,10 @@ export interface ReadOptions {
 /** An opened object: all its bytes are of one version, or reading fails with SOURCE_CHANGED. */
 export interface SourceObject {
   readonly stat: SourceStat;
-  /** Its ranges can't be had: `readRange` rejects, `fetchTo` is the way. So are all objects of a source without `ranges`. */
+  /**
+   * Its ranges can't be had: `readRange` rejects, `fetchTo` is the way. So are all objects of a source without
+   * `ranges`.
+   */
   readonly wholeOnly?: true;
   /**
    * Fills the whole of `target` with the bytes from `offset` on; SOURCE_TRUNCATED when there are fewer. Once it has

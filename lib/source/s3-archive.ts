@@ -1,6 +1,7 @@
 /**
- * Objects in an archive class of S3 (GLACIER, DEEP_ARCHIVE, the archive tiers of INTELLIGENT_TIERING): a read is refused
- * with InvalidObjectState until RestoreObject has brought a copy back, minutes or hours later. Nobody waits for that.
+ * Objects in an archive class of S3 (GLACIER, DEEP_ARCHIVE, the archive tiers of INTELLIGENT_TIERING): a read is
+ * refused with InvalidObjectState until RestoreObject has brought a copy back, minutes or hours later. Nobody waits for
+ * that.
  */
 import {
   HeadObjectCommand,

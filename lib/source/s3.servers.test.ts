@@ -38,8 +38,8 @@ const subject = (server: S3Server | undefined, lacks: Record<string, string>): S
   },
 });
 
-// Measured without this source: of whole objects got while they were replaced, 2 of 529 (s3proxy) and 12 of 181 (S3Mock)
-// came with the entity tag of another version. S3 itself promises that this does not happen.
+// Measured without this source: of whole objects got while they were replaced, 2 of 529 (s3proxy) and 12 of 181
+// (S3Mock) came with the entity tag of another version. S3 itself promises that this does not happen.
 const NOT_ATOMIC = "it reads the tag and the bytes of an object one after the other";
 
 contentSourceSuite(

@@ -33,7 +33,10 @@ export interface Subject {
 
 let secondsUsed = 0;
 
-/** The files of a place that a server reads from a folder of this machine. Each write has a second of its own as its time. */
+/**
+ * The files of a place that a server reads from a folder of this machine. Each write has a second of its own as its
+ * time.
+ */
 export const folderFiles = (root: string): Pick<Place, "put" | "truncate" | "makeFolder" | "remove"> => {
   const BEGAN_SECONDS = 1_700_000_000;
   const nextTime = (): number => {

@@ -32,7 +32,9 @@ const isNear = (one: number | undefined, other: number | undefined): boolean =>
   Math.abs((one ?? Number.NaN) - (other ?? Number.NaN)) <= NEAR_SECONDS;
 
 const FRAMES_IN_PACKET = 32; // at most
-/** Of audio by itself, ffmpeg has those behind the first in one packet a frame early: how long one is, it sees later. */
+/**
+ * Of audio by itself, ffmpeg has those behind the first in one packet a frame early: how long one is, it sees later.
+ */
 const isGuess = ({ kind, ptsSeconds }: PlayedStream, times: readonly number[], at: number): boolean =>
   kind === "audio" && at < FRAMES_IN_PACKET && isNear(ptsSeconds[at], times[at - 1]);
 

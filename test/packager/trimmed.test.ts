@@ -1,4 +1,6 @@
-/** A file of which an edit list cuts off the beginning: served is what is shown, and the GOP that it is decoded from. */
+/**
+ * A file of which an edit list cuts off the beginning: served is what is shown, and the GOP that it is decoded from.
+ */
 import assert from "node:assert/strict";
 import path from "node:path";
 import { test } from "node:test";

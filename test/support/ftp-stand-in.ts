@@ -1,4 +1,6 @@
-/** An FTP server that misbehaves on demand (RFC 959, RFC 2428, RFC 3659): what no real one does when a test wants it. */
+/**
+ * An FTP server that misbehaves on demand (RFC 959, RFC 2428, RFC 3659): what no real one does when a test wants it.
+ */
 import { once } from "node:events";
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
 

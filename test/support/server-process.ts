@@ -1,4 +1,6 @@
-/** Real servers as child processes: found on the PATH, started on free ports in folders of their own, stopped by pid. */
+/**
+ * Real servers as child processes: found on the PATH, started on free ports in folders of their own, stopped by pid.
+ */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { accessSync, constants, mkdtempSync, rmSync } from "node:fs";

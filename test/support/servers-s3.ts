@@ -1,4 +1,6 @@
-/** Two S3 servers in Java, since each lacks what the other has: s3proxy checks signatures, S3Mock has storage classes. */
+/**
+ * Two S3 servers in Java, since each lacks what the other has: s3proxy checks signatures, S3Mock has storage classes.
+ */
 import { randomBytes } from "node:crypto";
 import { resolve } from "node:path";
 import {

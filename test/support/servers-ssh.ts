@@ -18,7 +18,9 @@ export interface SshServer {
   readonly user: string;
   /** A folder that the user may read. */
   readonly root: string;
-  /** Private keys: one that the server takes, sealed with `sshPassphrase`; the same unsealed; one that it does not take. */
+  /**
+   * Private keys: one that the server takes, sealed with `sshPassphrase`; the same unsealed; one that it does not take.
+   */
   readonly keyFile: string;
   readonly openKeyFile: string;
   readonly strangeKeyFile: string;

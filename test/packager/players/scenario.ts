@@ -71,7 +71,10 @@ export const playToEnd = async (viewer: Viewer, endSeconds = FILM_SECONDS): Prom
   assertNear((await viewer.state()).duration, endSeconds, "duration");
 };
 
-/** Start, a seek, up to the highest rung and down to the lowest, the other language, the end: without a wait or an error. */
+/**
+ * Start, a seek, up to the highest rung and down to the lowest, the other language, the end: without a wait or an
+ * error.
+ */
 export const watchAll = async (viewer: Viewer, heights: readonly number[]): Promise<void> => {
   assertPictures(await viewer.play(1), 1);
   await seekTo(viewer, 5.3);
