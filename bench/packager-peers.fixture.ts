@@ -48,8 +48,10 @@ const TUNED_TS =
 
 const vodConfig = (media: string, port: number, tuning: Tuning): string => {
   const isTuned = tuning === "tuned";
-  const location = (prefix: string, more: string, cacheBuffer: string): string =>
-    `location /${prefix}/ { vod hls; alias ${media}/; ${more} ${isTuned ? `${TUNED_TS} vod_cache_buffer_size ${cacheBuffer};` : ""} }`;
+  const location = (prefix: string, more: string, cacheBuffer: string): string => {
+    const tuned = isTuned ? `${TUNED_TS} vod_cache_buffer_size ${cacheBuffer};` : "";
+    return `location /${prefix}/ { vod hls; alias ${media}/; ${more} ${tuned} }`;
+  };
   return `${COMMON}
 http {${HTTP}
   aio on; vod_mode local; vod_segment_duration 6000; vod_align_segments_to_key_frames on;

@@ -18,6 +18,7 @@ export interface Nginx {
 export const nginxPassword = "right-s3cret";
 
 /** One process: as root its workers would run as another user, who may not look into a temporary folder. */
+const TEMPORARY = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
 const configOf = (dir: string, root: string, port: number): string => `
 daemon off;
 master_process off;
@@ -29,7 +30,7 @@ http {
   sendfile on;
   absolute_redirect off;
   default_type application/octet-stream;
-  ${["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map((name) => `${name}_temp_path ${dir}/${name};`).join("\n  ")}
+  ${TEMPORARY.map((name) => `${name}_temp_path ${dir}/${name};`).join("\n  ")}
   server {
     listen 127.0.0.1:${port};
     location /plain/ { alias ${root}/; }
