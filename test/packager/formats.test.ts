@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { answerOf } from "./client.ts";
+import { answerOf, assertHead, assertRanges } from "./client.ts";
 import { assertMpd } from "./dash.ts";
 import { assertFmp4, assertSameCuts, assertTs } from "./formats.ts";
 import { assertIFrames } from "./iframes.ts";
@@ -12,6 +12,10 @@ import { inputsServed, NOT_IN_TS, REFUSED, SERVED } from "./subjects.ts";
 
 const TS_LEAVES = ["master.m3u8", "index.m3u8", "segment1_0_av.ts"];
 const FMP4_LEAVES = ["cmaf.m3u8", "cmaf_0_av.m3u8", "init_0_av.mp4", "segment1_0_av.m4s", "manifest.mpd"];
+const ANSWERED = [
+  ...[...TS_LEAVES, "index_0_a.m3u8", "segment2_0_a.ts", "segment3_0_v.ts", "iframe2_0_v.ts"],
+  ...[...FMP4_LEAVES, "segment2_0_a.m4s", "segment3_0_v.m4s", "iframe2_0_v.m4s", "init_0_a.mp4"],
+];
 
 describe("every input", { concurrency: 2 }, () => {
   const inputs = inputsServed();
@@ -37,6 +41,19 @@ describe("every input", { concurrency: 2 }, () => {
       }
     });
   }
+
+  test("HEAD is GET without the content, and ranges of any media join to the whole", async () => {
+    for (const name of ["moov-last", "hevc-hvc1", "two-languages"]) {
+      const address = await inputs().addressOf(name);
+      for (const leaf of ANSWERED) {
+        const url = `${address}/${leaf}`;
+        const answer = await answerOf(url);
+        if (answer.status === 404) continue; // a track that is not there
+        await assertHead(url, answer);
+        if (!/m3u8|mpd/.test(leaf)) await assertRanges(url, answer);
+      }
+    }
+  });
 
   test("codecs that have no place in a transport stream are 415 there and served in fMP4", async () => {
     for (const name of NOT_IN_TS) {
