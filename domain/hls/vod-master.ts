@@ -198,7 +198,7 @@ export const vodMasterPlaylist = (variants: readonly Variant[], options: MasterO
   if ((demuxed || options.revision === 5) && options.attributes) {
     for (const variant of variants) {
       const { video } = variant.rendition;
-      if (video && !variant.audioOnly) lines.push(iframeLine(master, variant, video));
+      if (video && video.keyFrames.length > 0 && !variant.audioOnly) lines.push(iframeLine(master, variant, video));
     }
   }
   return `${lines.join("\r\n")}\r\n`;

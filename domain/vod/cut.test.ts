@@ -86,6 +86,14 @@ test("what is shown goes forward, whatever a damaged file says of its key frames
   }
 });
 
+test("a file of more segments than a playlist can hold is refused; of too many key frames there is no list", () => {
+  const seconds = (durationTicks: number) =>
+    cutMovie(movieOf([videoTrack(1, handMadeTable({ durationTicks, sampleCount: 110_000, keys: null }))], []), 6);
+  assert.throws(() => seconds(6), /more than 100000 segments/);
+  const crowded = seconds(1) ?? assert.fail();
+  assert.deepEqual(describe(crowded, { uri: "", version: "" }).video?.keyFrames, new Float64Array(0));
+});
+
 test("renditions of other timescales that share key frames are aligned by themselves", () => {
   const other = videoTrack(90_000, handMadeTable({ durationTicks: 3600, sampleCount: 500, keys: every(50, 500) }));
   const [a, b] = [cutMovie(movieOf([filmOf(20, 50)], []), 6), cutMovie(movieOf([other], []), 6)];

@@ -1,10 +1,11 @@
-import type { Movie, Track } from "../mp4/movie.ts";
+import { type Movie, MovieError, type Track } from "../mp4/movie.ts";
 import type { CutMovie, SegmentPlan, TrackCuts } from "./plan.ts";
 
 /**
  * Two key frames that are nearer than this are at one place: no frame rate comes near it, rounding of ticks does not.
  */
 const SAME_PLACE_SECONDS = 0.004;
+const SEGMENTS_MAX = 100_000; // a week of 6 s; each is a line in playlists, and a number in memory
 const LEADING_MAX = 32; // pictures between a key frame and the last one that is shown before it
 
 const keyCountOf = ({ table }: Track): number => table.syncSamples?.length ?? table.sampleCount;
@@ -109,6 +110,7 @@ const onGrid = (track: Track, segmentSeconds: number, isAllowed: (seconds: numbe
     // Times that go back are a damaged file's: what is shown goes forward.
     if (seconds <= lastSeconds || !isAllowed(seconds)) continue;
     lastSeconds = seconds;
+    if (firsts.length === SEGMENTS_MAX) throw new MovieError("unsupported", `more than ${SEGMENTS_MAX} segments`);
     firsts.push(sample);
     starts.push(shownFrom(track, sample));
     grid = Math.floor((seconds - zero + SAME_PLACE_SECONDS) / segmentSeconds) + 1;

@@ -71,14 +71,19 @@ const frameRateOf = ({ table, timescale }: VideoTrack): readonly [number, number
   return [thousandths / divisor, 1000 / divisor];
 };
 
+/** More of them are in no list: an hour and more of pictures that are all key frames. */
+const KEY_FRAMES_MAX = 100_000;
+
 /** Key frames that are shown before an earlier one are no key frames, whatever the file says: they take no time. */
 const keyFramesOf = (cuts: TrackCuts): Float64Array => {
   const { track } = cuts;
   const { syncSamples, sampleCount } = track.table;
   const first = firstServedKey(cuts);
-  const times = new Float64Array((syncSamples?.length ?? sampleCount) - first);
+  const count = (syncSamples?.length ?? sampleCount) - first;
+  if (count > KEY_FRAMES_MAX) return new Float64Array(0);
+  const times = new Float64Array(count);
   let latest = Number.NEGATIVE_INFINITY;
-  for (let index = 0; index < times.length; index += 1) {
+  for (let index = 0; index < count; index += 1) {
     latest = Math.max(latest, presentedAt(track, syncSamples?.[first + index] ?? first + index));
     times[index] = latest;
   }

@@ -26,7 +26,7 @@ export interface RenditionTrack {
   /** Audio only. */
   readonly sampleRate: number;
   readonly channelCount: number;
-  /** Key frames: presentation time in seconds, sorted (I-frame playlists). Empty for audio. */
+  /** Key frames: presentation time in seconds, sorted (I-frame playlists). Empty for audio, and where they are too many. */
   readonly keyFrames: Float64Array;
   /** Key frames alone, bit/s (I-frame playlists); absent: not counted, the rates of all frames stand for them. */
   readonly keyFramePeakBps?: number;
