@@ -123,6 +123,9 @@ const iframesText = (options: TextOptions, { container, rendition }: Of<"iframes
   const { view, query } = options;
   const member = memberAt(view, rendition);
   if (member.cut.video === null) noTrack(view, "video");
+  if (member.rendition.video?.keyFrames.length === 0) {
+    fail("MEDIA_UNSUPPORTED", { path: view.media.path, reason: "it has too many key frames for a list of them" });
+  }
   assertServable(offerOf(options, { container, rendition, tracks: VIDEO_ONLY }));
   return vodIFramePlaylist(member.rendition, {
     container,
