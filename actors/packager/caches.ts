@@ -36,7 +36,7 @@ const boundsOf = ({ dir, sizeBytes: maxBytes, limitPercent, ageMs }: DiskCacheCo
   ageMs,
 });
 
-/** Opens what is on. A source that reads ranges is kept in ranges, one that gives whole files only in those. */
+/** Opens what is on. */
 export const openCaches = async (source: ContentSource, { config, clock, log }: CacheDeps): Promise<Caches> => {
   const { inputCache, segmentCache, cleanup } = config;
   if (!inputCache.on && !segmentCache.on) {
@@ -44,7 +44,7 @@ export const openCaches = async (source: ContentSource, { config, clock, log }: 
   }
   const index = new CacheIndex({ file: config.cacheDatabase, clock, log });
   const common = { index, clock, log };
-  const mode = source.capabilities.ranges ? "ranges" : "whole";
+  const { mode } = inputCache;
   const input = inputCache.on ? await openInputCache({ ...common, ...boundsOf(inputCache), source, mode }) : null;
   const segments = segmentCache.on ? await openSegmentCache({ ...common, ...boundsOf(segmentCache) }) : null;
   const stores = [input, segments].flatMap((cache) => (cache ? [cache.store] : []));

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { before, test } from "node:test";
+import { quietLog } from "../../lib/log/log.ts";
 import { makeInput, sharedMediaDir } from "../../test/media/make.ts";
 import { FakeSource } from "./fake-source.fixture.ts";
 import { Library } from "./library.ts";
@@ -15,7 +16,15 @@ const libraryOf = (paths: readonly string[], indexBytesMax = 64 * 2 ** 20) => {
   for (const path of paths) source.put(path, movie);
   const now = { ms: 0 };
   const clock = { nowMs: () => now.ms };
-  const library = new Library({ source, clock, segmentSeconds: 6, indexBytesMax, recheckMs: 1_000, epoch: "" });
+  const library = new Library({
+    source,
+    clock,
+    log: quietLog,
+    segmentSeconds: 6,
+    indexBytesMax,
+    recheckMs: 1_000,
+    epoch: "",
+  });
   return { library, source, now };
 };
 

@@ -14,6 +14,7 @@ import { describe } from "../../domain/vod/describe.ts";
 import type { CutMovie } from "../../domain/vod/plan.ts";
 import type { Rendition } from "../../domain/vod/rendition.ts";
 import type { Clock } from "../../lib/clock.ts";
+import type { Log } from "../../lib/log/log.ts";
 import type { ContentSource, SourceObject, SourceStat } from "../../lib/source/port.ts";
 import { refuseMedia } from "./media-fault.ts";
 import { Turns } from "./turns.ts";
@@ -28,6 +29,7 @@ const OPENINGS_WAITING_MAX = 1024; // ten sets of 100 files
 export interface LibraryOptions {
   readonly source: ContentSource;
   readonly clock: Clock;
+  readonly log: Log;
   readonly segmentSeconds: number;
   /** Memory for the indexes of all files. */
   readonly indexBytesMax: number;
@@ -224,10 +226,11 @@ export class Library {
   }
 
   async #read(path: string): Promise<Title> {
-    const { source, clock, segmentSeconds } = this.#options;
+    const { source, clock, segmentSeconds, log } = this.#options;
     const object = await source.open(path);
     this.readCount += 1;
     try {
+      if (object.wholeOnly) log.error({ path }, "the source gives no ranges of this file: see [http] ranges");
       const movie = await openMovie(readerOf(object));
       const cut = cutMovie(movie, segmentSeconds) ?? fail("MEDIA_UNSUPPORTED", { path, reason: "it has no samples" });
       const version = this.#versionOf(object.stat);

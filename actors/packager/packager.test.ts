@@ -1,7 +1,8 @@
 /** Addresses of the packager as operators of MSOD and of the seed use them, asked over HTTP. */
 import assert from "node:assert/strict";
-import { copyFile, mkdir, rename, rm, utimes, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, readFile, rename, rm, utimes, writeFile } from "node:fs/promises";
 import http from "node:http";
+import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { before, type TestContext, test } from "node:test";
 import { probe } from "../../test/media/ffprobe.ts";
@@ -211,4 +212,26 @@ test("sound alone carries the picture that lies beside the file, as a timed ID3 
   const { streams } = await probe(join(folder, "heard.ts"));
   assert.deepEqual(streams.map(({ codec_name }) => codec_name).sort(), ["aac", "timed_id3"]);
   assert.ok(!(await bytesOf(packager, "/i/film.mp4/segment1_0_a.ts")).includes("APIC"));
+});
+
+test("files of an HTTP server that ignores ranges are served from whole copies", async (t) => {
+  const folder = await folderWith(t, { "v.mp4": "moov-last" });
+  const bytes = await readFile(join(folder, "v.mp4"));
+  const origin = http.createServer((request, response) => {
+    const isThere = request.url === "/archive/v.mp4";
+    response.writeHead(isThere ? 200 : 404, { etag: '"1"', "content-length": isThere ? bytes.length : 0 });
+    response.end(isThere && request.method !== "HEAD" ? bytes : undefined);
+  });
+  await new Promise<void>((resolve) => origin.listen(0, "127.0.0.1", resolve));
+  t.after(() => void origin.close());
+  const { port } = origin.address() as AddressInfo; // it listens on TCP
+  const env = {
+    CASTERPAK_INPUT_INPUT_TYPE: "http",
+    CASTERPAK_HTTP_URL: `http://127.0.0.1:${port}/archive`,
+    CASTERPAK_HTTP_RANGES: "off",
+  };
+  const [packager, local] = [await startTestPackager(t, { env }), await startTestPackager(t, { folder })];
+  const path = "/i/v.mp4/segment1_0_av.ts";
+  assert.deepEqual(await bytesOf(packager, path), await bytesOf(local, path));
+  assert.equal(await statusOf(packager, "/i/w.mp4/master.m3u8"), 404);
 });

@@ -56,6 +56,7 @@ export const openPackager = async (deps: PackagerDeps): Promise<OpenedPackager> 
   const library = new Library({
     source,
     clock,
+    log,
     segmentSeconds,
     indexBytesMax: config.indexCacheBytes,
     recheckMs,

@@ -29,6 +29,8 @@ export interface TextOptions {
   readonly versioned: boolean;
   readonly childManifestFilename: string;
   readonly protectionOf: (member: Member) => FileProtection | null;
+  /** As the view's base; players take the address of a licence for one below their page's, so it names the host. */
+  readonly licenceBase: string;
   readonly subtitles: readonly SubtitleTrack[];
 }
 
@@ -111,10 +113,13 @@ const mediaText = (options: TextOptions, { container, rendition, tracks }: Of<"m
 const keysOf = (options: TextOptions, stream: StreamChoice): readonly PlaylistKey[] => {
   const protection = options.protectionOf(memberAt(options.view, stream.rendition));
   if (!protection) return [];
-  const name = leafName({ kind: "key", rendition: stream.rendition });
-  const query = options.token === "" ? "" : `?${options.token}`;
-  return [protection.playlistKey(stream, `${belowSet(options.view)}${name}${query}`)];
+  const { view, token } = options;
+  const at = (leaf: Leaf): string => withToken(`${belowSet(view)}${leafName(leaf)}`, token);
+  const key = at({ kind: "key", rendition: stream.rendition });
+  return protection.playlistKeys(stream, { key, licence: at({ kind: "clearkey" }) });
 };
+
+const withToken = (address: string, token: string): string => (token === "" ? address : `${address}?${token}`);
 
 const noTrack = ({ media }: SetView, kind: string): never =>
   fail("MEDIA_UNSUPPORTED", { path: media.path, reason: `it has no such ${kind} track` });
@@ -133,7 +138,7 @@ const iframesText = (options: TextOptions, { container, rendition }: Of<"iframes
     base: belowSet(view),
     query: segmentQuery(options, member.version),
     range: rangeOf(member.cut.plan, query),
-    keys: keysOf(options, { container, rendition, tracks: VIDEO_ONLY }),
+    keys: keysOf(options, { container, rendition, tracks: VIDEO_ONLY, keyFrames: true }),
   });
 };
 
@@ -150,18 +155,22 @@ const subtitlesText = (options: TextOptions, { id, language }: Of<"subtitles">):
   });
 };
 
-/** ContentProtection for players that know one system or another: the scheme itself, the common header, Clear Key. */
+/**
+ * ContentProtection: the scheme, and where licences are. Clear Key has one element, since shaka-player takes its licence's
+ * address from the first of a key system; with a key server of its own a file has the common header alone.
+ */
 const contentProtection = (options: TextOptions): readonly ContentProtection[] => {
-  const { view, token } = options;
-  const manifest = options.protectionOf(memberAt(view, 0))?.manifest;
-  if (!manifest) return [];
-  const { scheme: value, defaultKeyId: defaultKid, psshBase64 } = manifest;
-  const licenseUrl = `${belowSet(view)}${leafName({ kind: "clearkey" })}${token === "" ? "" : `?${token}`}`;
-  return [
-    { schemeIdUri: MP4_PROTECTION_URI, value, defaultKid },
-    { schemeIdUri: COMMON_SYSTEM_URI, psshBase64 },
-    { schemeIdUri: CLEAR_KEY_SYSTEM_URI, licenseUrl },
-  ];
+  const { view, token, licenceBase } = options;
+  const protection = options.protectionOf(memberAt(view, 0));
+  if (!protection) return [];
+  const { scheme: value, defaultKeyId: defaultKid, psshBase64 } = protection.manifest;
+  const scheme = { schemeIdUri: MP4_PROTECTION_URI, value, defaultKid };
+  if (protection.keyUrl !== null) return [scheme, { schemeIdUri: COMMON_SYSTEM_URI, psshBase64 }];
+  const licenseUrl = withToken(
+    `${belowSet({ media: view.media, base: licenceBase })}${leafName({ kind: "clearkey" })}`,
+    token,
+  );
+  return [scheme, { schemeIdUri: CLEAR_KEY_SYSTEM_URI, psshBase64, licenseUrl }];
 };
 
 const mpdText = (options: TextOptions): string => {

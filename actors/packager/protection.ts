@@ -40,6 +40,16 @@ export interface StreamChoice {
   readonly container: Container;
   readonly rendition: number;
   readonly tracks: TrackChoice;
+  /** Key frames alone, which are numbered by themselves. */
+  readonly keyFrames?: boolean;
+}
+
+/** Addresses at the packager. */
+export interface KeyPlaces {
+  /** Of the key itself. */
+  readonly key: string;
+  /** Of Clear Key licences. */
+  readonly licence: string;
 }
 
 /** Encryption of one file in one version. */
@@ -76,8 +86,9 @@ export class FileProtection {
   }
 
   /** What initialization vectors of a stream come from. */
-  labelOf({ container, tracks }: Omit<StreamChoice, "rendition">): string {
-    return [this.#path, this.#version, container, tracksText(tracks)].join("\n");
+  labelOf({ container, tracks, keyFrames = false }: Omit<StreamChoice, "rendition">): string {
+    const stream = keyFrames ? "key frames" : tracksText(tracks);
+    return [this.#path, this.#version, container, stream].join("\n");
   }
 
   /** IV of each whole segment of a stream by its 1-based number. */
@@ -115,18 +126,28 @@ export class FileProtection {
     return manifestProtection(this.common ?? fail("MEDIA_UNSUPPORTED", { path: this.#path, reason }));
   }
 
-  /** EXT-X-KEY of a stream's segments; `uri` is where the packager gives the key. */
-  playlistKey(stream: StreamChoice, uri: string): PlaylistKey {
-    const scheme = this.schemeOf(stream.container);
-    const common = { method: HLS_METHODS[scheme], uri: this.keyUrl ?? uri };
+  /** EXT-X-KEY of a stream's segments: each names the same key, in a format that some players know. */
+  playlistKeys({ container, tracks }: Omit<StreamChoice, "rendition">, places: KeyPlaces): readonly PlaylistKey[] {
+    const scheme = this.schemeOf(container);
+    const method = HLS_METHODS[scheme];
     if (scheme === "aes-128") {
-      const ivs = this.segmentIvs(stream);
-      return { ...common, iv: (segmentNumber) => ivs(segmentNumber).toString("hex") };
+      const ivs = this.segmentIvs({ container, tracks });
+      return [{ method, uri: this.keyUrl ?? places.key, iv: (segmentNumber) => ivs(segmentNumber).toString("hex") }];
     }
     const iv = scheme === "cenc" ? null : this.#constantIv.toString("hex");
-    return { ...common, iv, keyFormat: "identity", keyFormatVersions: "1" };
+    const inFormat = (keyFormat: string, uri: string) => ({ method, uri, iv, keyFormat, keyFormatVersions: "1" });
+    if (this.keyUrl !== null) return [inFormat(formatOf(this.keyUrl), this.keyUrl)];
+    const identity = inFormat(IDENTITY_FORMAT, places.key);
+    return container === "ts" ? [identity] : [identity, inFormat(CLEAR_KEY_FORMAT, places.licence)];
   }
 }
+
+/** The key itself (§4.3.2.4). */
+const IDENTITY_FORMAT = "identity";
+/** hls.js takes licences and no keys for fMP4, and knows a key system by its name in EME. */
+const CLEAR_KEY_FORMAT = "org.w3.clearkey";
+const FAIRPLAY_FORMAT = "com.apple.streamingkeydelivery";
+const formatOf = (keyUrl: string): string => (keyUrl.startsWith("skd:") ? FAIRPLAY_FORMAT : IDENTITY_FORMAT);
 
 const keySource = ({ key, secret }: EncryptionRule): KeySource => {
   if (key !== null) return { fixedKey: Buffer.from(key, "hex") };

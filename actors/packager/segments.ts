@@ -87,7 +87,7 @@ const recipeOf = (request: MediaRequest, leaf: Of<"segment" | "iframe">, artwork
   const { member, protection } = request;
   const parts = partsOf(request, leaf);
   const scheme = protection?.schemeOf(leaf.container) ?? null;
-  const stream = { container: leaf.container, tracks: choiceOf(leaf) };
+  const stream = { container: leaf.container, tracks: choiceOf(leaf), keyFrames: leaf.kind === "iframe" };
   const clear =
     leaf.container === "ts"
       ? tsRecipe({ path: member.title.path, parts, segmentIndex: leaf.number - 1, protection, artwork })

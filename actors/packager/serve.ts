@@ -15,7 +15,7 @@ import type { PackagerConfig } from "../../lib/config/packager-config.ts";
 import { answerOptions, OPEN_TO_ALL, refuseMethod } from "../../lib/http/cors.ts";
 import type { PreparedAnswer, RawExchange } from "../../lib/http/exchange.ts";
 import { prepare } from "../../lib/http/raw-prepared.ts";
-import { baseOf } from "./addresses.ts";
+import { baseOf, hostedBaseOf } from "./addresses.ts";
 import { etagOf, type Freshness, headerLines, TYPES } from "./caching.ts";
 import { lookForCaptions } from "./captions.ts";
 import { answerKey, answerLicence } from "./keys.ts";
@@ -195,6 +195,7 @@ export class PackagerServer {
       versioned: config.segmentVersion,
       childManifestFilename: config.childManifestFilename,
       protectionOf: this.#protectionOf,
+      licenceBase: hostedBaseOf(exchange, config),
       subtitles: await subtitles.listed(view, query, this.#mayRead(grant)),
     });
     const body = bytesOf(text);
@@ -203,11 +204,16 @@ export class PackagerServer {
     const answer = prepare(200, headerLines({ type, freshness, etag: etagOf(body) }), body);
     const files = view.open.members.map(({ title: { path, version } }) => ({ path, version }));
     // Complete ones only: a file that comes later must not wait for the others to change.
-    if (freshness === "playlist") {
+    if (freshness === "playlist" && !this.#namesHost(leaf, view)) {
       const untilMs = dependsOnMore(view, query) ? madeMs + config.sourceRecheckMs : Number.POSITIVE_INFINITY;
       this.#ready.set(view.base + exchange.target, { answer, files, untilMs });
     }
     exchange.sendPrepared(answer);
+  }
+
+  /** Whether a text has the request's host in it (`hostedBaseOf`), whose name is not in the key of what is kept. */
+  #namesHost(leaf: TextLeaf, view: SetView): boolean {
+    return leaf.kind === "mpd" && view.base === "" && this.#protectionOf(memberAt(view, 0)) !== null;
   }
 
   async #answerMedia({ exchange, query }: Asked, leaf: MediaLeaf, view: SetView): Promise<void> {

@@ -31,7 +31,7 @@ export const setView = (media: MediaSet, open: OpenSet, base: string): SetView =
 });
 
 /** What URIs below the set begin with. */
-export const belowSet = ({ media, base }: SetView): string =>
+export const belowSet = ({ media, base }: Pick<SetView, "media" | "base">): string =>
   base === "" ? "" : `${base}${relativeReference("", media.path)}/`;
 
 /** The set's files as manifests name them, in ascending order. */

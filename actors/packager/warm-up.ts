@@ -87,7 +87,7 @@ export const warmUp = async ({ config, workshop, clock, log }: WarmUpDeps): Prom
   const source = memorySource(inflateSync(Buffer.from(WARM_UP_CLIP, "base64")));
   const open = { ...config, segmentSeconds: 1, tokens: [], encryption: [], trustedProxies: [] };
   const { segmentSeconds, urlPrefix: prefix, sourceRecheckMs: recheckMs } = open;
-  const library = new Library({ source, clock, segmentSeconds, indexBytesMax: 1e6, recheckMs, epoch: "" });
+  const library = new Library({ source, clock, log, segmentSeconds, indexBytesMax: 1e6, recheckMs, epoch: "" });
   const server = new PackagerServer({
     config: open,
     clock,

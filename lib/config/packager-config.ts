@@ -62,7 +62,8 @@ export interface PackagerConfig {
   readonly source: SourceSettings;
   readonly connectTimeoutMs: number;
   readonly idleTimeoutMs: number;
-  readonly inputCache: DiskCacheConfig;
+  /** `whole`: files are copied before they are served; `ranges`: what of them is asked for. */
+  readonly inputCache: DiskCacheConfig & { readonly mode: "whole" | "ranges" };
   readonly segmentCache: DiskCacheConfig;
   readonly cacheDatabase: string;
   readonly cleanup: {
@@ -164,15 +165,15 @@ const SOURCES: { readonly [K in SourceSettings["kind"]]: (values: Values) => Sou
   }),
 };
 
-/** Whether files are copied before they are served: SCP and rsync give whole files only. */
+/** Whether the source gives whole files only: SCP and rsync do, and HTTP servers that ignore ranges. */
+const givesWholeFiles = ({ inputType, httpRanges }: Values): boolean =>
+  inputType === "scp" || inputType === "rsync" || (inputType === "http" && !httpRanges);
+
+/** Whether files are copied before they are served. */
 const cachesInput = (values: Values): boolean => {
-  switch (values.inputType) {
-    case "scp":
-    case "rsync":
-      return true;
-    default:
-      return values[`${values.inputType}CacheInput`];
-  }
+  const { inputType } = values;
+  if (inputType === "scp" || inputType === "rsync" || givesWholeFiles(values)) return true;
+  return values[`${inputType}CacheInput`];
 };
 
 const tokenRule = (texts: Texts, name: string | null): TokenRule[] => {
@@ -246,6 +247,7 @@ export const packagerConfig = (values: Values, { texts, dataDir }: Place): Packa
   idleTimeoutMs: values.idleTimeoutMs,
   inputCache: {
     on: cachesInput(values),
+    mode: givesWholeFiles(values) ? "whole" : "ranges",
     dir: resolve(values.videoCachePath),
     ageMs: values.inputFileAgeMs,
     sizeBytes: values.inputCacheBytes,

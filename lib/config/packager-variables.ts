@@ -187,6 +187,9 @@ const sources = {
   }),
   httpCaFile: caFile("http"),
   httpCacheInput: cacheInput("http"),
+  httpRanges: set("http.ranges", flag, "on", {
+    doc: "Off for a server that ignores Range: files are then copied whole to the input cache before they are served.",
+  }),
   s3Bucket: may("s3.bucket", text("a bucket's name", /^[A-Za-z0-9._-]{3,255}$/), {
     otherwise: "needed with input type s3",
     doc: "Bucket of the stored files.",

@@ -112,7 +112,7 @@ const checkWritable = (what: string, dir: string, variable: string): Finding => 
   }
 };
 
-const checkCache = (what: string, cache: PackagerConfig["inputCache"], variable: string): Finding[] => {
+const checkCache = (what: string, cache: PackagerConfig["segmentCache"], variable: string): Finding[] => {
   if (!cache.on) return [];
   const finding = checkWritable(what, cache.dir, variable);
   if (finding.state !== "ok") return [finding];
