@@ -12,7 +12,7 @@ import {
   payloadSteps,
   stepParts,
 } from "../../domain/mp4/gather.ts";
-import type { Samples, Track } from "../../domain/mp4/movie.ts";
+import { MovieError, type Samples, type Track } from "../../domain/mp4/movie.ts";
 import { type FragmentPlan, planFragment, writeFragmentHead } from "../../domain/mp4/movie-fragment.ts";
 import type { TsMemory } from "../../domain/ts/memory.ts";
 import { TS_SCRATCH_BYTES } from "../../domain/ts/source-window.ts";
@@ -186,7 +186,11 @@ interface Encrypted extends Pick<FragmentOptions, "stream"> {
   readonly protection: FileProtection;
 }
 
-/** Of tracks in the order of their init segment. */
+/** Which bytes are protected is told before the first of them is sent: all of the segment is read twice. */
+const PROTECTED_BYTES_MAX = 256 * 2 ** 20;
+const PROTECTED_SAMPLES_MAX = 250_000;
+
+/** Of tracks in the order of their init segment. MovieError for a segment that is too large to be encrypted. */
 export const fragmentRecipe = (options: FragmentOptions): SegmentRecipe => {
   const { parts, sequenceNumber, protection, stream } = options;
   const common = protection?.common ?? null;
@@ -194,6 +198,10 @@ export const fragmentRecipe = (options: FragmentOptions): SegmentRecipe => {
   if (common === null || protection === null) {
     const plan = planFragment({ tracks: parts, sequenceNumber });
     return { exactBytes: plan.totalBytes, sourceBytes, stepBytes: 0, open: () => new FragmentMaking(options, plan) };
+  }
+  const sampleCount = parts.reduce((sum, { samples }) => sum + samples.count, 0);
+  if (sourceBytes > PROTECTED_BYTES_MAX || sampleCount > PROTECTED_SAMPLES_MAX) {
+    throw new MovieError("unsupported", `encryption of a segment of ${sampleCount} samples, ${sourceBytes} bytes`);
   }
   return {
     exactBytes: null,
