@@ -86,8 +86,9 @@ for (const method of METHODS) {
         const isExact = pieces.headers.has("content-length");
         if (method === "cenc") assert.equal(isExact, false, "its size is known once it is made: it was not made whole");
         if (!isExact) continue;
+        if (name !== "moov-last") continue;
         await assertHead(tight.url + address, pieces);
-        if (name === "moov-last") await assertRanges(tight.url + address, pieces);
+        await assertRanges(tight.url + address, pieces);
       }
     }
     const { bytes } = await answerOf(roomy.url + held);
