@@ -52,7 +52,7 @@ export const copyRanges = (object: SourceObject, file: string, { windows, signal
     let next = 0;
     const work = async (): Promise<void> => {
       const window = new Uint8Array(Math.min(WINDOW_BYTES, sizeBytes));
-      while (next < sizeBytes) {
+      while (next < sizeBytes && !stop.signal.aborted) {
         const at = next;
         const target = window.subarray(0, Math.min(window.length, sizeBytes - at));
         next += target.length;

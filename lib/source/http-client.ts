@@ -5,7 +5,7 @@
 import http from "node:http";
 import https from "node:https";
 import { fail } from "../../contracts/errors.ts";
-import { ADDRESS_REFUSED, OutgoingAgents } from "../http/outgoing-agents.ts";
+import { OutgoingAgents } from "../http/outgoing-agents.ts";
 import type { NetworkLimits, Watch } from "./watch.ts";
 
 const REDIRECTS_MAX = 5;
@@ -108,9 +108,6 @@ export class HttpClient {
       return await this.#send(hop);
     } catch (error) {
       const { code, isUntouched } = error as { code?: string; isUntouched?: boolean };
-      if (code === ADDRESS_REFUSED) {
-        return fail("SOURCE_DENIED", { path: hop.path, reason: "it redirects to a private address" });
-      }
       // RFC 9112 §9.3.1: the server may have closed a kept connection in the moment of the request.
       if (isUntouched && STALE.has(code ?? "") && !hop.isFresh && !hop.watch.signal.aborted) {
         hop.watch.connecting();

@@ -5,6 +5,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import { type AddressInfo, createServer as createTcpServer, type Socket } from "node:net";
 import { join } from "node:path";
 import test, { type TestContext } from "node:test";
+import pino from "pino";
 import { quietLog } from "../log/log.ts";
 import { openSource } from "./open.ts";
 import type { ContentSource } from "./port.ts";
@@ -271,9 +272,11 @@ test("a server that drips is given up, though it is never silent", async (t) => 
 test("a redirect to another host gets no login, and none at all when it is private", async (t) => {
   const { port: otherPort, seen } = await serve(t, (request, response) => part(request, response));
   const to = status(302, { location: `http://127.0.0.1:${otherPort}/m/b.bin` });
-  const { source: guarded } = await serve(t, to);
+  const lines: string[] = [];
+  const { source: guarded } = await serve(t, to, { log: pino({}, { write: (line: string) => void lines.push(line) }) });
   await assert.rejects(guarded.open("a.bin"), { code: "SOURCE_DENIED" });
   assert.equal(seen.length, 0);
+  assert.match(lines.join(""), /it leads to a private address \(see ALLOW_PRIVATE_SOURCES\)/);
   const { source: allowed } = await serve(t, to, { allowPrivateSources: ["127.0.0.0/8"] });
   assert.equal((await allowed.open("a.bin")).stat.sizeBytes, BODY.length);
   assert.deepEqual([seen.length, seen[0]?.headers.authorization], [1, undefined]);

@@ -5,7 +5,8 @@
  */
 import { readFile } from "node:fs/promises";
 import type { IncomingMessage } from "node:http";
-import { fail } from "../../contracts/errors.ts";
+import { type ErrorCode, fail } from "../../contracts/errors.ts";
+import { ADDRESS_REFUSED } from "../http/outgoing-agents.ts";
 import { readInto, writeBody } from "./body.ts";
 import { copyRanges, intoNewFile } from "./copy.ts";
 import { Exchanges } from "./exchanges.ts";
@@ -45,6 +46,10 @@ const refuse = (response: IncomingMessage, path: string): never => {
   return fail(code, { path });
 };
 
+/** Of a redirect to where it may not lead. */
+const codeOfAddress = (error: unknown): ErrorCode | undefined =>
+  (error as { code?: unknown }).code === ADDRESS_REFUSED ? "SOURCE_DENIED" : undefined;
+
 /** A coded body is not the file's bytes, whatever its range says. */
 const checkCoding = ({ headers }: IncomingMessage): void => {
   const coding = headers["content-encoding"] ?? "identity";
@@ -62,7 +67,7 @@ export class HttpSource implements ContentSource {
   constructor(settings: HttpSettings, tools: SourceTools, ca?: string) {
     this.#limits = limitsOf(tools, CONNECTIONS_MAX);
     this.#tools = tools;
-    this.#exchanges = new Exchanges({ kind: this.kind, log: tools.log, limits: this.#limits });
+    this.#exchanges = new Exchanges({ kind: this.kind, log: tools.log, limits: this.#limits, known: codeOfAddress });
     const allowPrivateSources = tools.allowPrivateSources ?? [];
     this.#client = new HttpClient({ base: new URL(settings.url), limits: this.#limits, allowPrivateSources, ca });
   }

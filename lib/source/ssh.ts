@@ -78,6 +78,7 @@ export class SharedSsh {
   #standing: SshLink | undefined;
   #connecting: Socket | undefined;
   #users = 0;
+  #isClosed = false;
   #idle: NodeJS.Timeout | undefined;
 
   constructor(login: SshLogin, limits: NetworkLimits) {
@@ -114,6 +115,7 @@ export class SharedSsh {
   }
 
   close(): void {
+    this.#isClosed = true;
     clearTimeout(this.#idle);
     this.#drop();
   }
@@ -148,6 +150,7 @@ export class SharedSsh {
     link.then((made) => {
       this.#standing = made;
       over();
+      if (this.#isClosed) this.#drop();
     }, over);
     return link;
   }
@@ -156,6 +159,7 @@ export class SharedSsh {
     const { host, port } = this.#login;
     const keys = await this.#hostKeys();
     const secrets = await this.#secrets();
+    if (this.#isClosed) throw new Error("the source is closed");
     const socket = connectTcp({ host, port, noDelay: true });
     this.#connecting = socket;
     const client = new ssh2.Client();
