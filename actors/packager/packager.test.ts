@@ -235,3 +235,13 @@ test("files of an HTTP server that ignores ranges are served from whole copies",
   assert.deepEqual(await bytesOf(packager, path), await bytesOf(local, path));
   assert.equal(await statusOf(packager, "/i/w.mp4/master.m3u8"), 404);
 });
+
+test("an MPD names one key: a set of files in folders with different ones has none", async (t) => {
+  const folder = await folderWith(t, { "a/1.mp4": "moov-first", "b/1.mp4": "moov-last" });
+  const method = { CASTERPAK_ENCRYPTION_METHOD: "cenc" };
+  const derived = { ...method, CASTERPAK_ENCRYPTION_SECRET: "a-secret-that-is-long-enough" };
+  const fixed = { ...method, CASTERPAK_ENCRYPTION_KEY: "00112233445566778899aabbccddeeff" };
+  const path = "/i/,a,b,/1.mp4.csmil/manifest.mpd";
+  assert.equal(await statusOf(await startTestPackager(t, { folder, env: derived }), path), 415);
+  assert.equal(await statusOf(await startTestPackager(t, { folder, env: fixed }), path), 200);
+});

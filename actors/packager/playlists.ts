@@ -161,7 +161,13 @@ const subtitlesText = (options: TextOptions, { id, language }: Of<"subtitles">):
  */
 const contentProtection = (options: TextOptions): readonly ContentProtection[] => {
   const { view, token, licenceBase } = options;
-  const protection = options.protectionOf(memberAt(view, 0));
+  const [protection, ...others] = view.open.members.map((member) => options.protectionOf(member));
+  // One key for all of it: what an adaptation set says holds for each of its representations.
+  const isAlike = others.every((other) => other?.isLike(protection) ?? protection === null);
+  if (!isAlike) {
+    const reason = "its files have different keys, because they lie in several folders or under several rules";
+    fail("MEDIA_UNSUPPORTED", { path: view.media.path, reason });
+  }
   if (!protection) return [];
   const { scheme: value, defaultKeyId: defaultKid, psshBase64 } = protection.manifest;
   const scheme = { schemeIdUri: MP4_PROTECTION_URI, value, defaultKid };

@@ -96,6 +96,12 @@ export class FileProtection {
     return segmentIvs(this.key, this.labelOf(stream));
   }
 
+  /** Whether both files are encrypted in the same way with the same key. */
+  isLike(other: FileProtection | null | undefined): boolean {
+    if (!other) return false;
+    return other.#method === this.#method && other.key.key.equals(this.key.key) && other.keyUrl === this.keyUrl;
+  }
+
   /** What samples are encrypted with. */
   get sampleKey(): SampleKey {
     this.#sampleKey ??= sampleKey(this.key.key, this.#constantIv);
