@@ -13,7 +13,7 @@ export interface Reply {
 export const problemReply = (fault: Fault, requestId: string): Reply => ({
   status: fault.status,
   document: problemOf(fault, requestId),
-  headers: problemHeaders(fault.code),
+  headers: problemHeaders(fault.code, fault.data),
 });
 
 export const badInput = (errors: readonly FieldError[]): Fault => new Fault("BAD_INPUT", { errors });

@@ -73,3 +73,9 @@ test("a handler that fails is INTERNAL without its message, under the id that th
     assert.deepEqual([answer.status, code, requestId], [500, "INTERNAL", "abc-2"]);
   }
 });
+
+test("who knows when to come again says so", async () => {
+  const archived = { code: "SOURCE_ARCHIVED", data: { path: "a.mp4", retryAfterSeconds: 900 } } as const;
+  const answer = await answerOf((request, response) => writeProblem({ request, response }, archived));
+  assert.deepEqual([answer.status, answer.headers.get("retry-after")], [503, "900"]);
+});

@@ -28,11 +28,13 @@ export const requestIdOf = ({ headers }: IncomingMessage): string => {
 /** `CHANNEL_NOT_FOUND` → `Channel not found`. */
 export const titleOf = (code: ErrorCode): string => code.charAt(0) + code.slice(1).toLowerCase().replaceAll("_", " ");
 
-/** Headers that belong to a problem, by its code alone. */
-export const problemHeaders = (code: ErrorCode): Record<string, string> => {
+/** Headers that belong to a problem: by its code, and by its data where that knows when to come again. */
+export const problemHeaders = (code: ErrorCode, data: FaultData = {}): Record<string, string> => {
   const { status, retry } = ERRORS[code];
   if (status === 401) return { "www-authenticate": 'Bearer realm="castellan"' };
-  const again: Record<string, string> = retry ? { "retry-after": String(RETRY_AFTER_SECONDS) } : {};
+  const { retryAfterSeconds } = data;
+  const seconds = typeof retryAfterSeconds === "number" ? Math.ceil(retryAfterSeconds) : RETRY_AFTER_SECONDS;
+  const again: Record<string, string> = retry ? { "retry-after": String(seconds) } : {};
   // RFC 9110 §15.5.9: what is left of the request would be taken for the next one.
   return status === 408 ? { ...again, connection: "close" } : again;
 };
@@ -65,7 +67,7 @@ export const writeProblem = (
     "cache-control": "no-store",
     "x-content-type-options": "nosniff",
     "x-request-id": requestId,
-    ...problemHeaders(refusal.code),
+    ...problemHeaders(refusal.code, refusal.data),
     ...headers,
     "content-type": PROBLEM_TYPE,
     "content-length": Buffer.byteLength(text),

@@ -17,7 +17,7 @@ export const problemParts = (
   const own: Record<string, string> = {
     "cache-control": "no-store",
     "x-content-type-options": "nosniff",
-    ...problemHeaders(refusal.code),
+    ...problemHeaders(refusal.code, refusal.data),
   };
   for (const [name, value] of Object.entries(own)) {
     if (name === "connection") continue; // the connection says itself whether it goes on
