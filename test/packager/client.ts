@@ -28,7 +28,7 @@ const ask = async (url: string, init: RequestInit = {}): Promise<Answer> => {
 /** The answer, whatever it is; one that fails is a problem document (RFC 9457), and never the server's fault. */
 export const answerOf = async (url: string): Promise<Answer> => {
   const answer = await ask(url);
-  assert.ok(answer.status < 500, `${url}: ${answer.status} ${answer.bytes}`);
+  assert.ok(answer.status < 500, `${url}: ${answer.status} ${answer.bytes.subarray(0, 500)}`);
   if (answer.status >= 400) {
     assert.equal(answer.headers.get("content-type"), "application/problem+json", url);
     const problem = JSON.parse(answer.bytes.toString()) as { readonly status?: unknown };
