@@ -132,6 +132,9 @@ const answerMade = async (request: MediaRequest, recipe: SegmentRecipe, tools: S
   const segment = { path: member.title.path, version: member.version, leaf: leafName(leaf) };
   const kept = await segmentCache?.get(segment);
   if (kept) return exchange.send(200, lines, kept);
+  if (exchange.method === "HEAD" && recipe.exactBytes !== null) {
+    return exchange.beginPart(lines, recipe.exactBytes)?.writer.end(); // nothing has to be made for it
+  }
   const made = await workshop.whole(`${segment.version} ${segment.path} ${segment.leaf}`, object, recipe);
   if (made) {
     void segmentCache?.put(segment, made.bytes); // copies them at once, never rejects
