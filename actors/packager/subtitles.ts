@@ -16,15 +16,16 @@ import {
 import type { SubtitleTrack } from "../../domain/hls/vod-groups.ts";
 import type { TextTrack } from "../../domain/mp4/movie.ts";
 import { segmentInterval, segmentRange, wholeRange } from "../../domain/vod/selection.ts";
-import { CUES_MAX, SUBTITLE_BYTES_MAX, type TimedText } from "../../domain/webvtt/cue.ts";
+import { SUBTITLE_BYTES_MAX, type TimedText } from "../../domain/webvtt/cue.ts";
 import { readSubtitle } from "../../domain/webvtt/read.ts";
-import { cuesOfSamples, TEXT_FOURCCS, type TextSample } from "../../domain/webvtt/samples.ts";
+import { cuesOfSamples, TEXT_FOURCCS } from "../../domain/webvtt/samples.ts";
 import { webvttFile, webvttSegment } from "../../domain/webvtt/write.ts";
 import type { RawExchange } from "../../lib/http/exchange.ts";
 import type { ContentSource } from "../../lib/source/port.ts";
 import { etagOf, headerLines, TYPES } from "./caching.ts";
 import type { Title } from "./library.ts";
 import { memberAt, type SetView } from "./set-view.ts";
+import { textSamples } from "./text-samples.ts";
 
 type SubtitleLeaf = Extract<Leaf, { readonly kind: "subtitle" | "subtitleFile" }>;
 
@@ -78,6 +79,7 @@ const spokenBy = ({ open }: SetView): Title | undefined =>
 export class Subtitles {
   readonly #source: ContentSource;
   readonly #kept = new LRUCache<string, TimedText>({ maxSize: KEPT_BYTES_MAX, sizeCalculation: sizeOf });
+  readonly #reading = new Map<string, Promise<TimedText>>();
 
   constructor({ source }: { readonly source: ContentSource }) {
     this.#source = source;
@@ -153,15 +155,12 @@ export class Subtitles {
     try {
       const { sizeBytes, version } = object.stat;
       const key = `${path} ${version}`;
-      const kept = this.#kept.get(key);
-      if (kept) return kept;
-      if (sizeBytes > SUBTITLE_BYTES_MAX) fail("MEDIA_UNSUPPORTED", { path, reason: "a subtitle of that size" });
-      const bytes = Buffer.alloc(sizeBytes);
-      await object.readRange(0, bytes);
-      const text =
-        readSubtitle(bytes) ?? fail("MEDIA_UNSUPPORTED", { path, reason: "no subtitle format that is known" });
-      this.#kept.set(key, text);
-      return text;
+      return await this.#once(key, async () => {
+        if (sizeBytes > SUBTITLE_BYTES_MAX) fail("MEDIA_UNSUPPORTED", { path, reason: "a subtitle of that size" });
+        const bytes = Buffer.alloc(sizeBytes);
+        await object.readRange(0, bytes);
+        return readSubtitle(bytes) ?? fail("MEDIA_UNSUPPORTED", { path, reason: "no subtitle format that is known" });
+      });
     } finally {
       await object.close();
     }
@@ -172,31 +171,21 @@ export class Subtitles {
     const track = title?.movie.text[id - 1];
     if (!title || !track || !isReadable(track))
       return fail("SOURCE_NOT_FOUND", { path: `${view.media.path}, text ${id}` });
-    const key = `${title.path} ${title.version} ${id}`;
-    const kept = this.#kept.get(key);
+    const { fourcc } = track.codec;
+    return this.#once(`${title.path} ${title.version} ${id}`, async () => {
+      const text = cuesOfSamples(fourcc, await textSamples(title, track));
+      return text ?? fail("MEDIA_UNSUPPORTED", { path: title.path, reason: `text of the kind ${fourcc}` });
+    });
+  }
+
+  /** A subtitle that is kept; read once, however many ask for it. */
+  async #once(key: string, read: () => Promise<TimedText>): Promise<TimedText> {
+    const kept = this.#kept.get(key) ?? this.#reading.get(key);
     if (kept) return kept;
-    const text = cuesOfSamples(track.codec.fourcc, await samplesOf(title, track));
-    if (!text) return fail("MEDIA_UNSUPPORTED", { path: title.path, reason: `text of the kind ${track.codec.fourcc}` });
+    const reading = read().finally(() => this.#reading.delete(key));
+    this.#reading.set(key, reading);
+    const text = await reading;
     this.#kept.set(key, text);
     return text;
   }
 }
-
-/** Text samples are small and far apart: each is read by itself. */
-const samplesOf = async ({ object, path }: Title, { table, timescale, shift }: TextTrack): Promise<TextSample[]> => {
-  if (table.sizeBytes(0, table.sampleCount) > SUBTITLE_BYTES_MAX) {
-    fail("MEDIA_UNSUPPORTED", { path, reason: "a text track of that size" });
-  }
-  if (table.sampleCount > CUES_MAX) {
-    fail("MEDIA_UNSUPPORTED", { path, reason: `a text track of more than ${CUES_MAX} samples` });
-  }
-  const { count, size, offset, dts } = table.samples(0, table.sampleCount);
-  const samples: TextSample[] = [];
-  for (let index = 0; index < count; index += 1) {
-    const bytes = Buffer.alloc(size[index] ?? 0);
-    if (bytes.length > 0) await object.readRange(offset[index] ?? 0, bytes);
-    const secondsAt = (sample: number): number => ((dts[sample] ?? 0) + shift) / timescale;
-    samples.push({ startSeconds: secondsAt(index), endSeconds: secondsAt(index + 1), bytes });
-  }
-  return samples;
-};
