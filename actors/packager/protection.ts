@@ -133,11 +133,12 @@ export class FileProtection {
   }
 
   /** EXT-X-KEY of a stream's segments: each names the same key, in a format that some players know. */
-  playlistKeys({ container, tracks }: Omit<StreamChoice, "rendition">, places: KeyPlaces): readonly PlaylistKey[] {
+  playlistKeys(stream: Omit<StreamChoice, "rendition">, places: KeyPlaces): readonly PlaylistKey[] {
+    const { container } = stream;
     const scheme = this.schemeOf(container);
     const method = HLS_METHODS[scheme];
     if (scheme === "aes-128") {
-      const ivs = this.segmentIvs({ container, tracks });
+      const ivs = this.segmentIvs(stream);
       return [{ method, uri: this.keyUrl ?? places.key, iv: (segmentNumber) => ivs(segmentNumber).toString("hex") }];
     }
     const iv = scheme === "cenc" ? null : this.#constantIv.toString("hex");

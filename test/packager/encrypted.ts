@@ -8,6 +8,7 @@ import { answerOf, got } from "./client.ts";
 import { assertTsAudio, assertTsVideo, joined } from "./compare.ts";
 import { assertPlayed, assertPlayedToAnEnd } from "./expected.ts";
 import { assertFmp4, assertTs } from "./formats.ts";
+import { assertIFrames } from "./iframes.ts";
 import { mediaList } from "./lists.ts";
 import { play } from "./play.ts";
 import { decryptedSegment } from "./sample-aes.ts";
@@ -34,6 +35,7 @@ export const assertAes128 = async (subject: Subject, { inTs }: { readonly inTs: 
   const clear = fmp4.list.segments.filter(({ key }) => key?.method !== "AES-128" || key.iv === null);
   assert.deepEqual(clear, []);
   if (inTs) await assertTs(subject);
+  await assertIFrames(subject, { inTs });
   const addresses = [`${url}/cmaf_0_av.m3u8`, ...(inTs ? [`${url}/index.m3u8`] : [])];
   const [played = [], ts] = await play(addresses);
   const tracks = firstTracks(subject);
@@ -68,6 +70,7 @@ export const licences =
 export const assertCommon = async (clear: Subject, { scheme }: CommonScheme): Promise<void> => {
   const subject = { ...clear, keyServer: licences(clear) };
   const { list, fetched } = await assertFmp4(subject);
+  await assertIFrames(subject, { inTs: false });
   for (const { key } of list.segments) assert.equal(key?.method, HLS_METHODS[scheme], list.url);
   const key = await keyOf(subject);
   const folder = await mkdtemp(path.join(tmpdir(), "castellan-encrypted-"));
