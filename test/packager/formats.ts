@@ -102,6 +102,12 @@ export const assertTs = async (subject: Subject): Promise<Stream<Unit>> => {
     assertTsAudio(joined(alone.segments).audio, sound, lateOf(subject, "TS audio"));
     assertTransport(alone, null);
   }
+  if (sound && truth.video) {
+    const pictures = await tsStream(`${url}/index_${r}_v.m3u8`);
+    assertTsVideo(joined(pictures.segments).video, truth.video, lateOf(subject, "TS video"));
+    assertTransport(pictures, truth.video);
+    assertSameCuts(pictures, muxed, "video");
+  }
   return muxed;
 };
 
