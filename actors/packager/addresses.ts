@@ -30,12 +30,10 @@ export const baseOf = (request: RawRequest, options: AddressOptions): string => 
   return `${told === "https" || told === "http" ? told : scheme}://${host}${urlPrefix}`;
 };
 
-/**
- * The same with a host in any case, for addresses that players do not resolve against the manifest's. Whether a viewer's
- * scheme is http or https is not known here: it is the page's. Empty: no host is known.
- */
+/** The same with the request's own host where none is configured, for addresses that players do not resolve themselves. */
 export const hostedBaseOf = (request: RawRequest, options: AddressOptions): string => {
   const base = baseOf(request, options);
   const host = request.header("host") ?? "";
-  return base === "" && HOST.test(host) ? `//${host}${options.urlPrefix}` : base;
+  if (base !== "" || !HOST.test(host)) return base;
+  return `${options.useHttps ? "https" : "http"}://${host}${options.urlPrefix}`;
 };

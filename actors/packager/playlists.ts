@@ -29,7 +29,7 @@ export interface TextOptions {
   readonly versioned: boolean;
   readonly childManifestFilename: string;
   readonly protectionOf: (member: Member) => FileProtection | null;
-  /** As the view's base; players take the address of a licence for one below their page's, so it names the host. */
+  /** As the view's base, with a host: players take the address of a licence for one below their own page's. */
   readonly licenceBase: string;
   readonly subtitles: readonly SubtitleTrack[];
 }
@@ -156,8 +156,9 @@ const subtitlesText = (options: TextOptions, { id, language }: Of<"subtitles">):
 };
 
 /**
- * ContentProtection: the scheme, and where licences are. Clear Key has one element, since shaka-player takes its licence's
- * address from the first of a key system; with a key server of its own a file has the common header alone.
+ * ContentProtection for players that know one system or another: the scheme itself, Clear Key, the common header. In this
+ * order: shaka-player takes the first licence's address of what it holds to be one key system, and dash.js no header with it.
+ * A file with a key server of its own has no licence here.
  */
 const contentProtection = (options: TextOptions): readonly ContentProtection[] => {
   const { view, token, licenceBase } = options;
@@ -170,13 +171,13 @@ const contentProtection = (options: TextOptions): readonly ContentProtection[] =
   }
   if (!protection) return [];
   const { scheme: value, defaultKeyId: defaultKid, psshBase64 } = protection.manifest;
-  const scheme = { schemeIdUri: MP4_PROTECTION_URI, value, defaultKid };
-  if (protection.keyUrl !== null) return [scheme, { schemeIdUri: COMMON_SYSTEM_URI, psshBase64 }];
-  const licenseUrl = withToken(
-    `${belowSet({ media: view.media, base: licenceBase })}${leafName({ kind: "clearkey" })}`,
-    token,
-  );
-  return [scheme, { schemeIdUri: CLEAR_KEY_SYSTEM_URI, psshBase64, licenseUrl }];
+  const below = belowSet({ media: view.media, base: licenceBase });
+  const licenseUrl = withToken(`${below}${leafName({ kind: "clearkey" })}`, token);
+  return [
+    { schemeIdUri: MP4_PROTECTION_URI, value, defaultKid },
+    ...(protection.keyUrl === null ? [{ schemeIdUri: CLEAR_KEY_SYSTEM_URI, licenseUrl }] : []),
+    { schemeIdUri: COMMON_SYSTEM_URI, psshBase64 },
+  ];
 };
 
 const mpdText = (options: TextOptions): string => {
