@@ -2,6 +2,7 @@
 import { closeSync, type Dirent, fstatSync, openSync, rmdirSync } from "node:fs";
 import { readdir, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { ensureDir } from "../../lib/config/ensure-dir.ts";
 import { type CacheHead, cacheNameOf, readTailSync } from "./cache-file.ts";
 
 /** Files that are being written or removed; what a life before left there is removed. */
@@ -65,7 +66,18 @@ const removedIfEmpty = (dir: string): boolean => {
   }
 };
 
-/** All entries of a folder. What the caller doesn't know is removed where it is torn or temporary. */
+/** Makes the folder, and again where another program has removed it. */
+export const makeFolder = (dir: string): void => ensureDir(join(dir, TEMPORARY_FOLDER));
+
+/** A place for a new file. Where the folder can't be made, opening the file says so. */
+export const temporaryIn = (dir: string, number: number): string => {
+  try {
+    makeFolder(dir);
+  } catch {}
+  return join(dir, TEMPORARY_FOLDER, `${process.pid}-${number}`);
+};
+
+/** All entries of a folder, which is made where it is missing. What the caller doesn't know is removed where it is torn or temporary. */
 export const lookThrough = async (dir: string, isKnown: (name: string) => boolean): Promise<Folder> => {
   const found: FoundFile[] = [];
   const seen = new Set<string>();
@@ -104,6 +116,7 @@ export const lookThrough = async (dir: string, isKnown: (name: string) => boolea
     }
     return isEmpty && below !== "" && below !== TEMPORARY_FOLDER && removedIfEmpty(join(dir, below));
   };
+  makeFolder(dir);
   await walk("", 0);
   return { found, seen, ignoredCount };
 };

@@ -6,9 +6,10 @@
  * is an order that stands until the file is gone: what was used since is written only over timestamps above 0.
  *
  * Uses are collected and written every few seconds. The database can always be made again from the folders, so no
- * write waits for the disk, one that finds the database locked is kept for later, and a broken one is set aside.
+ * write waits for the disk, one that finds the database locked is kept for later, a broken one is set aside, and one
+ * that somebody has removed is made anew.
  */
-import { renameSync, rmSync } from "node:fs";
+import { renameSync, rmSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import type { Clock } from "../../lib/clock.ts";
@@ -80,6 +81,8 @@ type Statements = Readonly<Record<keyof ReturnType<typeof prepared>, StatementSy
 
 interface Opened {
   readonly db: DatabaseSync;
+  /** Of its file. */
+  readonly inode: number;
   readonly tables: Readonly<Record<CacheTableName, Statements>>;
 }
 
@@ -96,7 +99,7 @@ const opened = (file: string): Opened => {
     }
     const tables = { segmentfile: prepared(db, "segmentfile"), inputfile: prepared(db, "inputfile") };
     db.exec(`pragma busy_timeout = ${BUSY_WAIT_MS}`);
-    return { db, tables };
+    return { db, inode: statSync(file).ino, tables };
   } catch (error) {
     db.close();
     throw error;
@@ -119,7 +122,6 @@ export class CacheIndex {
   constructor(options: CacheIndexOptions) {
     this.#options = options;
     this.#pending = { segmentfile: new Map(), inputfile: new Map() };
-    ensureDir(dirname(options.file));
     this.#opened = this.#openOrReplace();
     this.#dataVersion = this.#readDataVersion();
     this.segments = this.#table("segmentfile");
@@ -127,7 +129,7 @@ export class CacheIndex {
     this.#timer = setInterval(() => this.#tick(), options.flushMs ?? FLUSH_MS).unref();
   }
 
-  /** Called within seconds after another program has changed the database. */
+  /** Called within seconds after another program has changed the database, or removed it. */
   onOutsideChange(listener: () => void): void {
     this.#changed.add(listener);
   }
@@ -248,11 +250,21 @@ export class CacheIndex {
   }
 
   #tick(): void {
+    if (this.#isRemoved()) {
+      this.#options.log.warn({ file: this.#options.file }, "cache index removed: made anew from the folders");
+      this.#replace();
+    }
     this.#writeByAndBy();
     const version = this.#readDataVersion();
     if (version === this.#dataVersion) return;
     this.#dataVersion = version;
     for (const listener of this.#changed) listener();
+  }
+
+  /** Whether what is written to the database goes nowhere. */
+  #isRemoved(): boolean {
+    const { db, inode } = this.#opened;
+    return db.isOpen && statSync(this.#options.file, { throwIfNoEntry: false })?.ino !== inode;
   }
 
   /** Stays the same while this connection alone writes (sqlite.org/pragma.html#pragma_data_version). */
@@ -263,6 +275,8 @@ export class CacheIndex {
 
   #openOrReplace(): Opened {
     const { file, log } = this.#options;
+    ensureDir(dirname(file));
+    this.#dataVersion = Number.NaN; // whatever is in it now, another one than we know
     try {
       return opened(file);
     } catch (error) {
@@ -274,7 +288,7 @@ export class CacheIndex {
     }
   }
 
-  /** The rows come back with the next cleaning, which compares the folders with the index. */
+  /** The rows come back with the next cleaning, which compares the folders with the index; it is asked for. */
   #replace(): void {
     try {
       this.#opened.db.close();

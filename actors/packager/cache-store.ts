@@ -15,11 +15,10 @@ import { type FileHandle, open, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { setImmediate } from "node:timers/promises";
 import type { Clock } from "../../lib/clock.ts";
-import { ensureDir } from "../../lib/config/ensure-dir.ts";
 import type { Log } from "../../lib/log/log.ts";
 import { CacheEntry, ENTRY_BYTES, type RemovalReason, type Removed, removedOf } from "./cache-entry.ts";
 import { type CacheHead, cacheNameOf } from "./cache-file.ts";
-import { type FoundFile, lookThrough, pruneUpwards, TEMPORARY_FOLDER } from "./cache-folder.ts";
+import { type FoundFile, lookThrough, makeFolder, pruneUpwards, temporaryIn } from "./cache-folder.ts";
 import type { CacheTable } from "./cache-index.store.ts";
 import { cacheBytes, cacheEntries, cacheRemovals } from "./cache-metrics.ts";
 
@@ -76,7 +75,7 @@ export class CacheStore {
   private constructor(options: CacheStoreOptions) {
     this.options = options;
     this.limitBytes = Math.floor((options.maxBytes * options.limitPercent) / 100);
-    ensureDir(join(options.dir, TEMPORARY_FOLDER));
+    makeFolder(options.dir);
   }
 
   usage(): CacheUsage {
@@ -153,7 +152,7 @@ export class CacheStore {
 
   /** A name for a new file, which `publish` or `discard` ends. */
   temporary(): string {
-    const file = join(this.options.dir, TEMPORARY_FOLDER, `${process.pid}-${++this.#temporaryCount}`);
+    const file = temporaryIn(this.options.dir, ++this.#temporaryCount);
     this.#temporaries.add(file);
     return file;
   }

@@ -19,6 +19,8 @@ const gate = (): Gate => {
 export interface Misbehaviour {
   /** Reads and copies stop after so many bytes until `release`. */
   readonly stallAfter?: number;
+  /** Each read takes so long. */
+  readonly everyMs?: number;
   /** A copy ends after so many bytes as if that were all. */
   readonly truncateAfter?: number;
   /** A copy fails after so many bytes. */
@@ -138,7 +140,8 @@ export class FakeSource implements ContentSource {
   async close(): Promise<void> {}
 
   async #mayStall(path: string, reached: number, { signal }: ReadOptions = {}): Promise<void> {
-    const { stallAfter } = this.#faults.get(path) ?? {};
+    const { stallAfter, everyMs = 0 } = this.#faults.get(path) ?? {};
+    if (everyMs > 0) await new Promise((resolve) => setTimeout(resolve, everyMs));
     if (stallAfter === undefined || reached <= stallAfter) return;
     for (const arrived of this.#arrivals.splice(0)) arrived();
     const aborted = new Promise<never>((_, reject) => {

@@ -7,12 +7,14 @@ import { writeAll } from "../../lib/source/copy.ts";
 import type { SourceObject } from "../../lib/source/port.ts";
 import type { CacheEntry } from "./cache-entry.ts";
 import { checksumOf } from "./cache-file.ts";
-import { type DiskSpace, FETCHES_WAITING_MAX, type KeeperOptions, waitFor } from "./input-keeper.ts";
+import { type DiskSpace, FETCHES_WAITING_MAX, type KeeperOptions, type Range, waitFor } from "./input-keeper.ts";
 import { Turns } from "./turns.ts";
 
 export const BLOCK_BYTES = 1024 * 1024;
 const RUN_BLOCKS = 4; // fetched at once: a segment is about so long
 const SPARE_BUFFERS_MAX = 4; // 16 MiB
+const FIRST_PIECE_BYTES = 128 * 1024; // comes in time at 13 kB/s: sources give slow answers 10 s and more
+const PIECE_SECONDS = 10;
 const INNER_IDLE_MS = 30_000; // servers count their sessions
 const DISK_BLOCK_BYTES = 4096;
 const CHECKSUM_BYTES = 4;
@@ -74,6 +76,8 @@ export class BlockFetcher {
   readonly #runs = new Set<Promise<void>>();
   readonly #fetching = new Set<AbortController>();
   readonly #spare: Uint8Array[] = [];
+  /** As the source was lately; null: not known. */
+  #bytesPerSecond: number | null = null;
 
   constructor(options: KeeperOptions, disk: DiskSpace) {
     this.#options = options;
@@ -88,8 +92,9 @@ export class BlockFetcher {
       const state = blocks.states[block];
       return block <= last && (state === BLOCK.missing || state === BLOCK.damaged) && !blocks.runs.has(block);
     };
+    const most = this.#bytesPerSecond === null ? RUN_BLOCKS : this.#pieceBytes() / BLOCK_BYTES;
     let count = 1;
-    while (count < RUN_BLOCKS && isWanted(first + count)) count += 1;
+    while (count < Math.min(RUN_BLOCKS, most) && isWanted(first + count)) count += 1;
     const arrival = Promise.withResolvers<Uint8Array>();
     arrival.promise.catch(() => {}); // all who read it may have left
     const run: Run = { first, count, users: 1, buffer: null, arrived: arrival.promise };
@@ -125,18 +130,16 @@ export class BlockFetcher {
   }
 
   async #fetch(blocks: Blocks, run: Run): Promise<Uint8Array> {
-    const { path } = blocks.entry.head;
-    const { stallMs } = this.#options;
     const buffer = this.#spare.pop() ?? Buffer.allocUnsafeSlow(RUN_BLOCKS * BLOCK_BYTES);
     const bytes = buffer.subarray(0, blocks.lengthOf(run.first, run.count));
     const stop = new AbortController();
     this.#fetching.add(stop);
-    const late = (): never => fail("SOURCE_TIMEOUT", { path });
-    const reading = this.#withInner(blocks, (inner) =>
-      inner.readRange(run.first * BLOCK_BYTES, bytes, { signal: stop.signal }),
-    );
     try {
-      await waitFor(reading, { waitMs: stallMs, late, signal: stop.signal });
+      for (let done = 0; done < bytes.length; ) {
+        const piece = bytes.subarray(done, done + this.#pieceBytes());
+        await this.#readPiece(blocks, { offset: run.first * BLOCK_BYTES + done, target: piece }, stop.signal);
+        done += piece.length;
+      }
     } catch (error) {
       // The buffer is not used again: the source may still write to it.
       stop.abort(error);
@@ -147,6 +150,27 @@ export class BlockFetcher {
     }
     run.buffer = buffer;
     return bytes;
+  }
+
+  /** A fast source gives a run at once; of a slow one each piece comes before it is given up. */
+  #pieceBytes(): number {
+    return Math.max(FIRST_PIECE_BYTES, Math.floor((this.#bytesPerSecond ?? 0) * PIECE_SECONDS));
+  }
+
+  async #readPiece(blocks: Blocks, { offset, target }: Range, signal: AbortSignal): Promise<void> {
+    const { path } = blocks.entry.head;
+    const late = (): never => fail("SOURCE_TIMEOUT", { path });
+    const startedMs = performance.now();
+    const reading = this.#withInner(blocks, (inner) => inner.readRange(offset, target, { signal }));
+    try {
+      await waitFor(reading, { waitMs: this.#options.stallMs, late, signal });
+    } catch (error) {
+      if (codeOf(error) === "SOURCE_TIMEOUT") this.#bytesPerSecond = null;
+      throw error;
+    }
+    // What is shorter tells how far the source is, not how fast.
+    if (target.length < FIRST_PIECE_BYTES) return;
+    this.#bytesPerSecond = (target.length * 1000) / Math.max(1, performance.now() - startedMs);
   }
 
   async #withInner<T>(blocks: Blocks, act: (inner: SourceObject) => Promise<T>): Promise<T> {
@@ -202,7 +226,7 @@ export class BlockFetcher {
       await writeAll(handle, checksums, blocks.blocksAt + run.first * CHECKSUM_BYTES);
       for (const block of all) blocks.states[block] = BLOCK.there;
     } catch (error) {
-      if (!this.#disk.isFull(error)) log.warn({ err: error, path: entry.head.path }, "blocks not kept");
+      if (!this.#disk.isFault(error)) log.warn({ err: error, path: entry.head.path }, "blocks not kept");
     }
   }
 }

@@ -197,12 +197,12 @@ test("blocks are fetched once, with their neighbours, and only those that are re
   await read(0, 16);
   await read(MiB - 1, 2);
   await Promise.all(Array.from({ length: 20 }, () => read(5 * MiB + 3, 3 * MiB)));
-  assert.deepEqual(reads(), ["0-1048575", "1048576-2097151", "5242880-9437183"]);
+  assert.deepEqual(reads(), ["0-131071", "131072-1048575", "1048576-2097151", "5242880-9437183"]);
   await read(4 * MiB, 7 * MiB);
   await read(content.length - 5, 5);
-  assert.deepEqual(reads().slice(3).sort(), ["20971520-20971596", "4194304-5242879", "9437184-11534335"].sort());
+  assert.deepEqual(reads().slice(4).sort(), ["20971520-20971596", "4194304-5242879", "9437184-11534335"].sort());
   await read(4 * MiB, 7 * MiB);
-  assert.equal(reads().length, 6);
+  assert.equal(reads().length, 7);
   assert.ok(diskBytes(dir) < 11 * MiB, String(diskBytes(dir)));
 });
 
@@ -222,7 +222,7 @@ test("blocks of an earlier life count when their bytes fit their checksums", asy
   assert.deepEqual(await readAll(await cache.open("m.mp4")), content);
   assert.deepEqual(
     source.calls.filter((call) => call.startsWith("read")),
-    ["read m.mp4 2097152-3145727"],
+    ["read m.mp4 2097152-2228223", "read m.mp4 2228224-3145727"],
   );
 });
 
@@ -243,7 +243,26 @@ test("a viewer who leaves a block that is on its way stops it for nobody", async
   source.behave();
   await staying;
   assert.deepEqual(target, Buffer.alloc(100), "nothing is written for one who has left");
-  assert.equal(source.countOf("read"), 1);
+  assert.equal(source.countOf("read"), 2);
+});
+
+test("what a slow source sends goes on coming after its first reader was told that it takes too long", async (t) => {
+  const { source, open } = cacheWorld(t);
+  source.put("m.mp4", contentOf(17, 2 * MiB));
+  source.misbehave("m.mp4", { everyMs: 25 });
+  const cache = await open({ mode: "ranges", stallMs: 40 });
+  const read = async (): Promise<Buffer> => {
+    const object = await cache.open("m.mp4");
+    return readAll(object).finally(() => object.close());
+  };
+  await assert.rejects(read(), { code: "SOURCE_TIMEOUT" });
+  let bytes: Buffer | undefined;
+  while (!bytes) {
+    bytes = await read().catch(({ code }: { code: string }) => void assert.equal(code, "SOURCE_TIMEOUT"));
+  }
+  assert.deepEqual(bytes, contentOf(17, 2 * MiB));
+  const reads = source.calls.filter((call) => call.startsWith("read"));
+  assert.equal(new Set(reads).size, reads.length, "nothing is fetched twice");
 });
 
 test("a source that sends nothing is given up; the next reader begins anew", async (t) => {
@@ -256,6 +275,36 @@ test("a source that sends nothing is given up; the next reader begins anew", asy
   source.behave();
   assert.deepEqual(await readAll(object), contentOf(16, 2 * MiB));
 });
+
+for (const mode of ["whole", "ranges"] as const) {
+  test(`a folder that is removed while the cache runs is made again (${mode})`, async (t) => {
+    const { source, open, dir } = cacheWorld(t);
+    const contents = [1, 2, 3].map((seed) => contentOf(seed, MiB));
+    for (const [index, bytes] of contents.entries()) source.put(`${index}.mp4`, bytes);
+    const cache = await open({ mode });
+    const first = await cache.open("0.mp4");
+    rmSync(join(dir, "=tmp"), { recursive: true });
+    assert.deepEqual(await readAll(await cache.open("1.mp4")), contents[1]);
+    rmSync(dir, { recursive: true });
+    assert.deepEqual(await readAll(await cache.open("2.mp4")), contents[2]);
+    assert.deepEqual(await readAll(first), contents[0]);
+    rmSync(dir, { recursive: true });
+    await cache.store.clean();
+    assert.equal(cache.store.usage().entryCount, 0);
+    assert.deepEqual(await readAll(await cache.open("1.mp4")), contents[1]);
+    assert.equal(entryFiles(dir).length, 1);
+  });
+
+  test(`a folder that can't be made again costs the cache, no file (${mode})`, async (t) => {
+    const { source, open, dir } = cacheWorld(t);
+    source.put("m.mp4", contentOf(4, MiB));
+    const cache = await open({ mode });
+    rmSync(dir, { recursive: true });
+    writeFileSync(dir, "a file in its place");
+    assert.deepEqual(await readAll(await cache.open("m.mp4")), contentOf(4, MiB));
+    rmSync(dir);
+  });
+}
 
 test("names of all kinds have entries of their own: a file and a folder of one name, ours, long ones, Unicode", async (t) => {
   const { source, open } = cacheWorld(t, { ranges: false });

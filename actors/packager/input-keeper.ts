@@ -95,7 +95,7 @@ export const waitFor = async <T>(work: Promise<T>, { waitMs, late, signal }: Pat
   }
 };
 
-/** Notices a full disk, and says so once a minute. */
+/** Notices a disk that is full or fails, and says so once a minute. */
 export class DiskSpace {
   readonly #dir: string;
   readonly #clock: Clock;
@@ -116,16 +116,19 @@ export class DiskSpace {
     return false;
   }
 
-  isFull(error: unknown): boolean {
-    const isFull = ["ENOSPC", "EDQUOT"].includes((error as NodeJS.ErrnoException).code ?? "");
-    if (isFull) this.say();
-    return isFull;
+  /** Whether an error is one of the file system: the folder may even be gone, with what was being written there. */
+  isFault(error: unknown): boolean {
+    const { syscall } = error as NodeJS.ErrnoException;
+    if (syscall === undefined) return false;
+    this.say(error);
+    return true;
   }
 
-  say(): void {
+  say(error?: unknown): void {
     const nowMs = this.#clock.nowMs();
     if (nowMs - this.#saidAtMs < COMPLAINT_MS) return;
     this.#saidAtMs = nowMs;
-    this.#log.error({ dir: this.#dir }, "the disk of the input cache is full: files are served without being kept");
+    const what = "the disk of the input cache is full or fails: files are served without being kept";
+    this.#log.error({ dir: this.#dir, err: error }, what);
   }
 }

@@ -1,7 +1,8 @@
 /**
  * Input files kept in blocks, as they are read: a sparse file per version, a checksum behind it for each block that is
  * there. After a kill a block counts when its bytes fit its checksum, which is looked at before its first use. A viewer
- * who leaves stops nothing: others may want the same block.
+ * who leaves stops nothing: others may want the same block. Nor does one who was told that it takes too long: who comes
+ * later finds what has arrived by then.
  */
 import { open } from "node:fs/promises";
 import { fail } from "../../contracts/errors.ts";
@@ -23,7 +24,6 @@ import { Turns } from "./turns.ts";
 
 const DETAIL = `ranges ${BLOCK_BYTES}`;
 const CHECKS_MAX = 4; // 1 MiB each
-const QUEUES = 2; // a reader waits for its run's turn, then for the run
 
 /** A read that spans several blocks. */
 interface Span extends Range {
@@ -112,7 +112,7 @@ export class RangeFiles implements Keeper {
       return entry;
     } catch (error) {
       await store.discard(temporary, chargedBytes);
-      if (this.#disk.isFull(error)) return null;
+      if (this.#disk.isFault(error)) return null;
       throw error;
     }
   }
@@ -197,8 +197,7 @@ export class RangeFiles implements Keeper {
     run.users += 1;
     try {
       const late = (): never => fail("SOURCE_TIMEOUT", { path });
-      const waitMs = this.#options.stallMs * QUEUES;
-      const bytes = await waitFor(run.arrived, { waitMs, late, ...(signal ? { signal } : {}) });
+      const bytes = await waitFor(run.arrived, { waitMs: this.#options.stallMs, late, ...(signal ? { signal } : {}) });
       const from = offset - run.first * BLOCK_BYTES;
       target.set(bytes.subarray(from, from + target.length));
     } finally {

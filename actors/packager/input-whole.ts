@@ -128,7 +128,7 @@ export class WholeFiles implements Keeper {
       return entry;
     } catch (error) {
       await store.discard(temporary, chargedBytes);
-      if (this.#disk.isFull(error) || (codeOf(error) === "SOURCE_FAILED" && !(await this.#disk.has(1))))
+      if (this.#disk.isFault(error) || (codeOf(error) === "SOURCE_FAILED" && !(await this.#disk.has(1))))
         return this.#noRoom();
       throw error;
     }
