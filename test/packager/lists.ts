@@ -4,6 +4,8 @@ import HLS from "hls-parser";
 import { playlistProblems } from "../support/hls-grammar.ts";
 import { textOf } from "./client.ts";
 
+HLS.setOptions({ strictMode: true });
+
 export interface ListedSegment {
   readonly url: string;
   readonly seconds: number;

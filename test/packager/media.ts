@@ -49,3 +49,6 @@ export const trim = async (file: string, seconds: number): Promise<void> => {
   });
   await writeFile(file, trimmed);
 };
+
+export const sound = (file: string, { seconds }: { readonly seconds: number }): Promise<string> =>
+  made(file, tone(seconds));

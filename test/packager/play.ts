@@ -51,6 +51,8 @@ export interface PlayOptions {
   readonly before?: readonly string[];
   /** What decoders say is taken as it is: pictures that they need are known to be missing. */
   readonly mayComplain?: boolean;
+  /** Path of another ffmpeg than npm's. */
+  readonly ffmpeg?: string;
 }
 
 const sameStreams = (copied: string, decoded: string): PlayedStream[] => {
@@ -73,7 +75,7 @@ const ffmpegPath = (): Promise<string> => {
 /** Plays addresses from their beginning to their end, side by side in one process. Rejects when it complains. */
 export const play = async (
   urls: readonly string[],
-  { before = [], mayComplain = false }: PlayOptions = {},
+  { before = [], mayComplain = false, ffmpeg }: PlayOptions = {},
 ): Promise<readonly (readonly PlayedStream[])[]> => {
   const folder = await mkdtemp(path.join(tmpdir(), "castellan-play-"));
   try {
@@ -83,7 +85,8 @@ export const play = async (
       ...[...media(index), "-fps_mode", "passthrough", "-f", "framecrc", `decoded${index}`],
     ]);
     const args = ["-nostdin", "-v", "error", "-copyts", ...inputs, ...outputs];
-    const { stderr } = await promisify(execFile)(await ffmpegPath(), args, { cwd: folder, timeout: DEADLINE_MS });
+    const program = ffmpeg ?? (await ffmpegPath());
+    const { stderr } = await promisify(execFile)(program, args, { cwd: folder, timeout: DEADLINE_MS });
     if (stderr !== "" && !mayComplain) throw new Error(`${urls.join(" ")}\n${stderr}`);
     const written = (name: string): Promise<string> => readFile(path.join(folder, name), "utf8");
     return await Promise.all(

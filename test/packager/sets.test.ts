@@ -10,7 +10,7 @@ import { assertPlayed, assertPlayedToAnEnd } from "./expected.ts";
 import { assertFmp4, assertSameCuts, assertTs } from "./formats.ts";
 import { assertIFrames } from "./iframes.ts";
 import { parsedList } from "./lists.ts";
-import { rendition } from "./media.ts";
+import { rendition, sound } from "./media.ts";
 import { play } from "./play.ts";
 import type { Subject } from "./subjects.ts";
 import { truthOf } from "./truth.ts";
@@ -81,3 +81,27 @@ for (const name of ["shared", "differing"] as const) {
     assertPlayedToAnEnd(dash, { ...expectation, tracks: [...pictures, sound], container: "fmp4" });
   });
 }
+
+test("sound by itself in a set with pictures is cut where they are", async (t) => {
+  const packager = await startTestPackager(t, { folder, env: { CASTERPAK_OUTPUT_SEGMENTDURATION: "2" } });
+  await sound(path.join(folder, "mixed_1.mp4"), { seconds: 12 });
+  await rendition(path.join(folder, "mixed_2.mp4"), { width: 64, gop: 50 });
+  const url = `${packager.url}/i/mixed_,1,2,.mp4.csmil`;
+  const subjects: Subject[] = [];
+  for (const index of [0, 1]) {
+    const file = path.join(folder, `mixed_${index + 1}.mp4`);
+    const truth = await truthOf(file, { reader: "mediabunny" });
+    subjects.push({ name: "mixed", url, path: file, truth, lateSeconds: 0, rendition: index });
+  }
+  const [first = assert.fail(), film = assert.fail()] = subjects;
+  const alone = { ...first, frameSeconds: 1024 / 48_000 };
+  const pictures = await assertFmp4(film);
+  assert.equal(pictures.segments.length, 6);
+  for (const stream of [await assertFmp4(alone), await assertTs(alone), await assertTs(film)])
+    assertSameCuts(stream, pictures, "audio");
+  const [played = []] = await play([`${url}/manifest.mpd`]);
+  assert.deepEqual(
+    played.map(({ kind }) => kind),
+    ["video", "audio"],
+  );
+});

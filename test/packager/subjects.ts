@@ -17,6 +17,8 @@ export interface Subject {
   readonly lateSeconds: number;
   /** For samples that are encrypted by themselves. */
   readonly keyServer?: KeyServer;
+  /** Sound that is cut where others have key frames: a segment begins with the next frame, so much later at most. */
+  readonly frameSeconds?: number;
   /** Its number in a set; 0 where absent. */
   readonly rendition?: number;
 }
