@@ -254,9 +254,23 @@ test("session keys are announced, with the version that they need", () => {
   );
 });
 
-test("rates of key frames are told where they were counted", () => {
+test("I-frame playlists are told with rates of key frames where those were counted, of the container that is named", () => {
   const rendition = renditionOf();
-  const video = { ...rendition.video!, keyFramePeakBps: 240_000.4, keyFrameAverageBps: 200_000 };
-  const text = masterOf([{ ...rendition, video }], "set-akamai-hls-revision=5");
-  assert.match(text, /I-FRAME-STREAM-INF:BANDWIDTH=240000,AVERAGE-BANDWIDTH=200000,/);
+  const ts = { peakBps: 240_000.4, averageBps: 200_000 };
+  const fmp4 = { peakBps: 220_000, averageBps: 180_000 };
+  const set = [{ ...rendition, video: { ...rendition.video!, keyFrameRates: { ts, fmp4 } } }];
+  const told = (query: string, container: "ts" | "fmp4") =>
+    /I-FRAME-STREAM-INF:(BANDWIDTH=\d+,AVERAGE-BANDWIDTH=\d+)/.exec(masterOf(set, query, { container }))?.[1];
+  assert.equal(told("set-akamai-hls-revision=5", "ts"), "BANDWIDTH=240000,AVERAGE-BANDWIDTH=200000");
+  assert.equal(told("", "fmp4"), "BANDWIDTH=220000,AVERAGE-BANDWIDTH=180000");
+});
+
+test("without attributes CMAF has its sound within the video's stream, and the rate of both", () => {
+  const muxedFmp4 = { peakBps: 1_110_000, averageBps: 900_000 };
+  const told = (rendition: Rendition) =>
+    masterOf([rendition], "attributes=off", { container: "fmp4", children: "set" });
+  const head = "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-INDEPENDENT-SEGMENTS\n#EXT-X-STREAM-INF:";
+  assert.equal(told({ ...renditionOf(), muxedFmp4 }), crlf(`${head}BANDWIDTH=1110000\ncmaf_0_av.m3u8\n`));
+  assert.equal(told(renditionOf()), crlf(`${head}BANDWIDTH=1130000\ncmaf_0_av.m3u8\n`));
+  assert.equal(told(renditionOf({ video: null })), crlf(`${head}BANDWIDTH=130000\ncmaf_0_a.m3u8\n`));
 });

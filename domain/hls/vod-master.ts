@@ -4,7 +4,7 @@
  */
 import { AUDIO_ONLY, AV, type Container, type Leaf, leafName, VIDEO_ONLY } from "../csmil/leaf.ts";
 import type { Variant } from "../csmil/variants.ts";
-import type { Rendition, RenditionTrack } from "../vod/rendition.ts";
+import type { Rates, Rendition, RenditionTrack } from "../vod/rendition.ts";
 import {
   type AudioEntry,
   type AudioGroup,
@@ -69,27 +69,39 @@ const audioUri = (master: Master, { source, audio }: AudioEntry): string =>
 
 const variantUri = (master: Master, variant: Variant): string => {
   const { container } = master.options;
-  const muxed = container === "ts" ? AV : VIDEO_ONLY;
+  // Without groups (attributes=off) nothing else would bring the sound.
+  const muxed = container === "ts" || !master.options.attributes ? AV : VIDEO_ONLY;
   const alone = variant.audioOnly || (container === "fmp4" && variant.rendition.video === null);
   const tracks = alone ? AUDIO_ONLY : muxed;
   return uriOf(master, variant, (rendition) => ({ kind: "media", container, rendition, tracks }));
 };
 
-interface Rates {
-  readonly peakBps: number;
-  readonly averageBps: number;
-}
 const NOTHING: Rates = { peakBps: 0, averageBps: 0 };
-const ownRates = (variant: Variant, demuxed: boolean): Rates => {
-  const { video, audio, muxedPeakBps, muxedAverageBps } = variant.rendition;
-  if (variant.audioOnly) return audio[0] ?? NOTHING;
-  return demuxed ? (video ?? audio[0] ?? NOTHING) : { peakBps: muxedPeakBps, averageBps: muxedAverageBps };
+const both = (one: Rates, other: Rates): Rates => ({
+  peakBps: one.peakBps + other.peakBps,
+  averageBps: one.averageBps + other.averageBps,
+});
+
+/** Of a track by itself. */
+const aloneRates = ({ options }: Master, track: RenditionTrack): Rates =>
+  options.container === "ts" ? (track.ts ?? track) : track;
+
+const ownRates = (master: Master, { rendition, audioOnly }: Variant): Rates => {
+  const { container, attributes } = master.options;
+  const { video, audio, muxedPeakBps, muxedAverageBps, muxedFmp4 } = rendition;
+  if (audioOnly) return audio[0] ? aloneRates(master, audio[0]) : NOTHING;
+  if (container === "ts") return { peakBps: muxedPeakBps, averageBps: muxedAverageBps };
+  const sound = audio[0] ?? NOTHING;
+  if (!video) return sound;
+  return attributes ? video : (muxedFmp4 ?? both(video, sound));
 };
 
 /** Of the largest combination that can be played (§4.3.4.2): the variant's own stream and one of its group. */
-const ratesOf = ({ options, groups }: Master, variant: Variant): Rates => {
-  const own = ownRates(variant, options.container === "fmp4");
-  const others = (groups.get(variant)?.entries ?? []).filter(({ muxed }) => !muxed).map(({ track }) => track);
+const ratesOf = (master: Master, variant: Variant): Rates => {
+  const own = ownRates(master, variant);
+  const others = (master.groups.get(variant)?.entries ?? [])
+    .filter(({ muxed }) => !muxed)
+    .map(({ track }) => aloneRates(master, track));
   return {
     peakBps: own.peakBps + Math.max(0, ...others.map(({ peakBps }) => peakBps)),
     averageBps: own.averageBps + Math.max(0, ...others.map(({ averageBps }) => averageBps)),
@@ -142,9 +154,10 @@ const streamInf = (master: Master, variant: Variant): string => {
 const iframeLine = (master: Master, variant: Variant, video: RenditionTrack): string => {
   const { container } = master.options;
   const uri = uriOf(master, variant, (rendition) => ({ kind: "iframes", container, rendition }));
+  const { peakBps, averageBps } = video.keyFrameRates?.[container] ?? video;
   return (
-    `#EXT-X-I-FRAME-STREAM-INF:BANDWIDTH=${Math.max(1, Math.round(video.keyFramePeakBps ?? video.peakBps))},` +
-    `AVERAGE-BANDWIDTH=${Math.round(video.keyFrameAverageBps ?? video.averageBps)},${resolutionOf(video)},` +
+    `#EXT-X-I-FRAME-STREAM-INF:BANDWIDTH=${Math.max(1, Math.round(peakBps))},` +
+    `AVERAGE-BANDWIDTH=${Math.round(averageBps)},${resolutionOf(video)},` +
     `CODECS=${quoted(video.codecs)},URI=${quoted(uri)}`
   );
 };

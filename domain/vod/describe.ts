@@ -1,75 +1,11 @@
 /** From the index of a file to what manifests say of it: rates, codecs, frame rate, key frames. */
 import type { AudioTrack, Samples, VideoTrack } from "../mp4/movie.ts";
 import { firstServedKey, presentedAt, shownUntil } from "./cut.ts";
+import { frameRateOf } from "./frame-rate.ts";
+import { keyFrameRatesOf } from "./key-frame-rates.ts";
 import { type CutMovie, type SegmentPlan, TIME_OFFSET_SECONDS, type TrackCuts } from "./plan.ts";
-import type { Rendition, RenditionTrack } from "./rendition.ts";
-
-const BITS = 8;
-
-/** What a container adds, in bytes: never less than what is really sent, so that BANDWIDTH is an upper bound. */
-interface Overhead {
-  readonly factor: number;
-  readonly perSample: number;
-  readonly perSegment: number;
-}
-// moof: trun entry ≤ 16, encryption ≤ 24; styp, moof, traf, tfhd, tfdt, mdat heads
-const FMP4: Overhead = { factor: 1, perSample: 16, perSegment: 200 };
-// A frame's last packet is stuffed, half of it on average and all of it at most; PES and adaptation field heads
-const TS_VIDEO: Overhead = { factor: 188 / 184, perSample: 220, perSegment: 188 * 48 };
-// ADTS head, one PES for several frames
-const TS_AUDIO: Overhead = { factor: 188 / 184, perSample: 7 + 188 / 4, perSegment: 188 * 16 };
-
-interface Rates {
-  readonly peakBps: number;
-  readonly averageBps: number;
-}
-
-/** Bits per second of each segment, and of all of it, over the tracks that are sent together. */
-const ratesOf = (parts: readonly (readonly [TrackCuts, Overhead])[], plan: SegmentPlan): Rates => {
-  let peakBps = 0;
-  let totalBytes = 0;
-  for (let segment = 0; segment < plan.count; segment += 1) {
-    let bytes = 0;
-    for (const [{ track, firsts }, { factor, perSample, perSegment }] of parts) {
-      const first = firsts[segment] ?? 0;
-      const end = firsts[segment + 1] ?? first;
-      bytes += track.table.sizeBytes(first, end) * factor + (end - first) * perSample + perSegment;
-    }
-    totalBytes += bytes;
-    const seconds = (plan.starts[segment + 1] ?? 0) - (plan.starts[segment] ?? 0);
-    if (seconds > 0) peakBps = Math.max(peakBps, (bytes * BITS) / seconds);
-  }
-  const allSeconds = (plan.starts[plan.count] ?? 0) - (plan.starts[0] ?? 0);
-  const averageBps = allSeconds > 0 ? (totalBytes * BITS) / allSeconds : 0;
-  return { peakBps: Math.ceil(Math.max(peakBps, averageBps)), averageBps: Math.ceil(averageBps) };
-};
-
-const greatestDivisor = (a: number, b: number): number => (b === 0 ? a : greatestDivisor(b, a % b));
-
-/** The rates that broadcast and film use; a measured mean that is as near to one as ticks allow is that one. */
-const USUAL_RATES: readonly (readonly [number, number])[] = [
-  [24000, 1001],
-  [24, 1],
-  [25, 1],
-  [30000, 1001],
-  [30, 1],
-  [50, 1],
-  [60000, 1001],
-  [60, 1],
-];
-const USUAL_WITHIN = 2e-4;
-
-/** Mean frames per second, as a fraction in lowest terms. */
-const frameRateOf = ({ table, timescale }: VideoTrack): readonly [number, number] => {
-  const ticks = table.endDts - table.dtsOf(0);
-  if (ticks <= 0 || table.sampleCount < 2) return [0, 1];
-  const rate = (table.sampleCount * timescale) / ticks;
-  const usual = USUAL_RATES.find(([num, den]) => Math.abs(rate / (num / den) - 1) < USUAL_WITHIN);
-  if (usual) return usual;
-  const thousandths = Math.round(rate * 1000);
-  const divisor = greatestDivisor(thousandths, 1000);
-  return [thousandths / divisor, 1000 / divisor];
-};
+import { ratesOf, type SentStream, toldMs } from "./rates.ts";
+import type { Rates, Rendition, RenditionTrack } from "./rendition.ts";
 
 /** More of them are in no list: an hour and more of pictures that are all key frames. */
 const KEY_FRAMES_MAX = 100_000;
@@ -101,7 +37,11 @@ const ticksOf = ({ track, firsts }: TrackCuts, plan: SegmentPlan): Float64Array 
   });
 };
 
-const videoOf = (cuts: TrackCuts, track: VideoTrack, plan: SegmentPlan): RenditionTrack => {
+const videoOf = (
+  cuts: TrackCuts,
+  track: VideoTrack,
+  { plan, rates }: { readonly plan: SegmentPlan; readonly rates: Rates },
+): RenditionTrack => {
   const segmentTicks = ticksOf(cuts, plan);
   // What precedes the video (an audio track that starts earlier) is no part of it.
   segmentTicks[0] =
@@ -109,12 +49,13 @@ const videoOf = (cuts: TrackCuts, track: VideoTrack, plan: SegmentPlan): Renditi
   const { codec } = track;
   const isTurned = track.rotation === 90 || track.rotation === 270;
   const [wide, high] = codec.sampleAspectRatio;
+  const keyFrames = keyFramesOf(cuts);
   return {
     kind: "video",
     codecs: codec.codecs,
     timescale: track.timescale,
     segmentTicks,
-    ...ratesOf([[cuts, FMP4]], plan),
+    ...rates,
     language: track.language,
     name: track.name,
     width: isTurned ? codec.height : codec.width,
@@ -123,16 +64,38 @@ const videoOf = (cuts: TrackCuts, track: VideoTrack, plan: SegmentPlan): Renditi
     frameRate: frameRateOf(track),
     sampleRate: 0,
     channelCount: 0,
-    keyFrames: keyFramesOf(cuts),
+    keyFrames,
+    keyFrameRates: keyFrameRatesOf(cuts, track, { plan, keyFrames }),
   };
 };
 
-const audioOf = (cuts: TrackCuts, track: AudioTrack, plan: SegmentPlan): RenditionTrack => ({
+/** One audio track, and how it is cut. */
+interface Sound {
+  readonly cuts: TrackCuts;
+  readonly track: AudioTrack;
+  readonly segmentTicks: Float64Array;
+}
+
+const soundsOf = ({ movie, audio, plan }: CutMovie): readonly Sound[] =>
+  movie.audio.flatMap((track, index) => {
+    const cuts = audio[index];
+    return cuts ? [{ cuts, track, segmentTicks: ticksOf(cuts, plan) }] : [];
+  });
+
+const alone = (container: SentStream["container"], { cuts, track, segmentTicks }: Sound): SentStream => ({
+  container,
+  video: null,
+  audio: cuts,
+  instants: toldMs(segmentTicks, track.timescale),
+});
+
+const audioOf = ({ track, segmentTicks }: Sound, { fmp4, ts }: Record<"fmp4" | "ts", Rates>): RenditionTrack => ({
   kind: "audio",
   codecs: track.codec.codecs,
   timescale: track.timescale,
-  segmentTicks: ticksOf(cuts, plan),
-  ...ratesOf([[cuts, FMP4]], plan),
+  segmentTicks,
+  ...fmp4,
+  ts,
   language: track.language,
   name: track.name,
   width: 0,
@@ -144,27 +107,81 @@ const audioOf = (cuts: TrackCuts, track: AudioTrack, plan: SegmentPlan): Renditi
   keyFrames: new Float64Array(0),
 });
 
+const BITS = 8;
+const NOTHING: Rates = { peakBps: 0, averageBps: 0 };
+
+/** Mean rate of the encoded media that are served, without containers. */
+const mediaBpsOf = ({ plan, video, audio }: CutMovie): number => {
+  let bytes = 0;
+  for (const cuts of [video, audio[0]]) {
+    if (cuts) bytes += cuts.track.table.sizeBytes(cuts.firsts[0] ?? 0, cuts.track.table.sampleCount);
+  }
+  const seconds = (plan.starts[plan.count] ?? 0) - (plan.starts[0] ?? 0);
+  return seconds > 0 ? Math.ceil((bytes * BITS) / seconds) : 0;
+};
+
 /** Describes a file for manifests: a pass over its sizes, so keep what it gives. */
-export const describe = (
-  { movie, plan, video, audio }: CutMovie,
-  place: { readonly uri: string; readonly version: string },
-): Rendition => {
-  const muxed: (readonly [TrackCuts, Overhead])[] = [];
-  if (video) muxed.push([video, TS_VIDEO]);
-  if (audio[0]) muxed.push([audio[0], TS_AUDIO]);
-  const { peakBps, averageBps } = ratesOf(muxed, plan);
+export const describe = (cut: CutMovie, place: { readonly uri: string; readonly version: string }): Rendition => {
+  const { movie, plan, video, audio } = cut;
+  const sounds = soundsOf(cut);
+  const instants = toldMs(plan.starts, 1);
+  const muxed = { video, audio: audio[0] ?? null, instants };
+  const [muxedTs = NOTHING, muxedFmp4 = NOTHING, picture = NOTHING, ...ofSounds] = ratesOf(cut, [
+    { container: "ts", ...muxed },
+    { container: "fmp4", ...muxed },
+    { container: "fmp4", video, audio: null, instants },
+    ...sounds.flatMap((sound) => [alone("fmp4", sound), alone("ts", sound)]),
+  ]);
   const [videoTrack] = movie.video;
   return {
     ...place,
     plan,
-    video: video && videoTrack ? videoOf(video, videoTrack, plan) : null,
-    audio: movie.audio.flatMap((track, index) => {
-      const cuts = audio[index];
-      return cuts ? [audioOf(cuts, track, plan)] : [];
-    }),
-    muxedPeakBps: peakBps,
-    muxedAverageBps: averageBps,
+    video: video && videoTrack ? videoOf(video, videoTrack, { plan, rates: picture }) : null,
+    audio: sounds.map((sound, n) =>
+      audioOf(sound, { fmp4: ofSounds[2 * n] ?? NOTHING, ts: ofSounds[2 * n + 1] ?? NOTHING }),
+    ),
+    muxedPeakBps: muxedTs.peakBps,
+    muxedAverageBps: muxedTs.averageBps,
+    muxedFmp4,
+    mediaBps: mediaBpsOf(cut),
     closedCaptions: null,
+  };
+};
+
+/** The same where a picture goes with sound that is sent alone, as a timed ID3 tag in each of its TS segments. */
+export const withArtwork = (rendition: Rendition, cut: CutMovie, tagBytes: number): Rendition => {
+  const sounds = soundsOf(cut);
+  const instants = toldMs(cut.plan.starts, 1);
+  const [muxed = NOTHING, ...ofSounds] = ratesOf(cut, [
+    { container: "ts", video: null, audio: cut.audio[0] ?? null, instants, tagBytes },
+    ...sounds.map((sound) => ({ ...alone("ts", sound), tagBytes })),
+  ]);
+  const audio = rendition.audio.map((track, n) => ({ ...track, ts: ofSounds[n] ?? NOTHING }));
+  if (rendition.video) return { ...rendition, audio };
+  return { ...rendition, audio, muxedPeakBps: muxed.peakBps, muxedAverageBps: muxed.averageBps };
+};
+
+/** What is told of each sample that is encrypted (ISO/IEC 23001-7 §7): its vector, its subsamples, their size. */
+const ENCRYPTED_SAMPLE_BYTES = { video: 24, audio: 10 } as const;
+
+/** The same where fMP4 is encrypted sample by sample. */
+export const withSampleEncryption = (rendition: Rendition, cut: CutMovie): Rendition => {
+  const seconds = Math.max(0.001, (cut.plan.starts[cut.plan.count] ?? 0) - (cut.plan.starts[0] ?? 0));
+  const added = (track: RenditionTrack, cuts: TrackCuts | null | undefined): number => {
+    const [frames, per] = track.frameRate;
+    const samplesPerSecond = Math.max(frames / per, (cuts?.track.table.sampleCount ?? 0) / seconds);
+    return Math.ceil(samplesPerSecond * ENCRYPTED_SAMPLE_BYTES[track.kind] * BITS);
+  };
+  const more = (track: RenditionTrack, bps: number): RenditionTrack => ({
+    ...track,
+    peakBps: track.peakBps + bps,
+    averageBps: track.averageBps + bps,
+  });
+  const { video, audio } = rendition;
+  return {
+    ...rendition,
+    video: video && more(video, added(video, cut.video)),
+    audio: audio.map((track, n) => more(track, added(track, cut.audio[n]))),
   };
 };
 

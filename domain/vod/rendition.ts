@@ -1,6 +1,12 @@
 /** What playlists and manifests say of a stored file. Made from its index alone: no media is read for it. */
 import type { SegmentPlan } from "./plan.ts";
 
+/** Bit/s of segments with all that their container adds: the highest (RFC 8216bis §4.1) and the mean. */
+export interface Rates {
+  readonly peakBps: number;
+  readonly averageBps: number;
+}
+
 /** One elementary stream of a rendition as manifests describe it. */
 export interface RenditionTrack {
   readonly kind: "video" | "audio";
@@ -11,9 +17,11 @@ export interface RenditionTrack {
    * `count + 1` times in the timescale: earliest presentation time of each segment as sent, and the end of the last.
    */
   readonly segmentTicks: Float64Array;
-  /** Highest rate of any segment and the mean, container overhead included, bit/s. */
+  /** As fMP4 by itself. */
   readonly peakBps: number;
   readonly averageBps: number;
+  /** As a transport stream by itself; absent: not counted, the rates of fMP4 stand for them. */
+  readonly ts?: Rates;
   /** BCP 47, `und` where not told. */
   readonly language: string;
   readonly name: string;
@@ -21,16 +29,15 @@ export interface RenditionTrack {
   readonly width: number;
   readonly height: number;
   readonly sampleAspectRatio: readonly [number, number];
-  /** Frames per second as a fraction, lowest terms; [0, 1] for audio. */
+  /** Frames per second as a fraction, lowest terms: the highest where they vary; [0, 1] for audio. */
   readonly frameRate: readonly [number, number];
   /** Audio only. */
   readonly sampleRate: number;
   readonly channelCount: number;
   /** Key frames: presentation time in seconds, sorted (I-frame playlists). Empty for audio, and where they are too many. */
   readonly keyFrames: Float64Array;
-  /** Key frames alone, bit/s (I-frame playlists); absent: not counted, the rates of all frames stand for them. */
-  readonly keyFramePeakBps?: number;
-  readonly keyFrameAverageBps?: number;
+  /** Key frames alone (I-frame playlists); absent: not counted, the rates of all frames stand for them. */
+  readonly keyFrameRates?: { readonly ts: Rates; readonly fmp4: Rates };
 }
 
 /** One file of a set. */
@@ -40,9 +47,13 @@ export interface Rendition {
   readonly video: RenditionTrack | null;
   readonly audio: readonly RenditionTrack[];
   readonly plan: SegmentPlan;
-  /** Of all tracks muxed into one stream (video and first audio), transport overhead included, bit/s. */
+  /** Of all tracks muxed into one transport stream (video and first audio). */
   readonly muxedPeakBps: number;
   readonly muxedAverageBps: number;
+  /** The same in fMP4; absent: not counted, the sum of its tracks stands for it. */
+  readonly muxedFmp4?: Rates;
+  /** Mean of its encoded media (video and first audio) without containers, or what a SMIL file says it is, bit/s. */
+  readonly mediaBps: number;
   /** Text of the file's version, for `?v=`. */
   readonly version: string;
   /** Has CEA-608/708 captions in its video as far as is known; null: not looked at. */

@@ -25,6 +25,8 @@ export interface RenditionSetup {
   readonly audio?: readonly TrackSetup[];
   readonly muxedPeakBps?: number;
   readonly muxedAverageBps?: number;
+  /** `muxedPeakBps` where not told. */
+  readonly mediaBps?: number;
   readonly version?: string;
   readonly closedCaptions?: boolean | null;
 }
@@ -91,6 +93,7 @@ export const renditionOf = (setup: RenditionSetup = {}): Rendition => {
     plan: { count: starts.length - 1, starts: Float64Array.from(starts) },
     muxedPeakBps: setup.muxedPeakBps ?? sum("peakBps"),
     muxedAverageBps: setup.muxedAverageBps ?? sum("averageBps"),
+    mediaBps: setup.mediaBps ?? setup.muxedPeakBps ?? sum("peakBps"),
     version: setup.version ?? "v1",
     closedCaptions: setup.closedCaptions ?? null,
   };
