@@ -102,7 +102,7 @@ initialization="init_1_a2.mp4?v=h1" media="segment$Number$_1_a2.m4s?v=h1">
     <AdaptationSet id="4" contentType="text" mimeType="text/vtt" lang="en">
       <Role schemeIdUri="urn:mpeg:dash:role:2011" value="subtitle"/>
       <Role schemeIdUri="urn:mpeg:dash:role:2011" value="main"/>
-      <Representation id="subtitle_0" bandwidth="256">
+      <Representation id="subtitle_0_en" bandwidth="256">
         <BaseURL>subtitle_0_en.vtt</BaseURL>
       </Representation>
     </AdaptationSet>

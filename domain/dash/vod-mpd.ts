@@ -151,7 +151,7 @@ const subtitleSet = (subtitle: SubtitleTrack, id: number, { subtitleQuery }: Vod
     ...(subtitle.name === "" ? [] : [textElement("Label", {}, subtitle.name)]),
     role(subtitle.forced ? "forced-subtitle" : "subtitle"),
     ...(subtitle.isDefault ? [role("main")] : []),
-    element("Representation", { id: `subtitle_${subtitle.id}`, bandwidth: SUBTITLE_BPS }, [url]),
+    element("Representation", { id: `subtitle_${subtitle.id}_${subtitle.language}`, bandwidth: SUBTITLE_BPS }, [url]),
   ]);
 };
 
