@@ -172,13 +172,20 @@ test("filters and preference leave these renditions in this order", () => {
     "b=9000-": [],
     "__b__=700": [700, 200, 300, 1_200, 1_800],
     "__b__=9999": [1_800, 200, 300, 700, 1_200],
-    "b=300-&__b__=500": [700, 300, 1_200, 1_800],
+    "b=300-&__b__=550": [700, 300, 1_200, 1_800],
     "__a__=on": [...KBPS, -200],
     "__a__=off": KBPS,
     "b=700-&__a__=on": [700, 1_200, 1_800, -700], // bit rates are filtered first
     "__a__=on&__b__=100": [...KBPS, -200],
   };
   for (const [query, kbps] of Object.entries(cases)) assert.deepEqual(listed(query), kbps, query);
+});
+
+test("ranges are of the media's own rate, with both ends; a value may also be anything up to the peak", () => {
+  const file = renditionOf({ uri: "f.mp4", mediaBps: 373_400, muxedAverageBps: 395_000, muxedPeakBps: 436_000 });
+  const kept = (b: string): boolean => variantsOf([file], read(`b=${b}`)).length === 1;
+  const cases = { "0-400": true, "373-373": true, "374-": false, "0-372": false, "436-": false, 273: true, 272: false };
+  for (const [b, expected] of Object.entries({ ...cases, 536: true, 537: false })) assert.equal(kept(b), expected, b);
 });
 
 test("a list keeps the lowest audio, a single range does not", () => {

@@ -16,15 +16,19 @@ export interface Variant {
 /** A value of `b=` names the nearest rendition, if that is no farther away: what MSOD's successor documents. */
 const TOLERANCE_KBPS = 100;
 
+/**
+ * What `b` and `__b__` are compared with: MSOD's are rates at which files were encoded, sound included. So the mean of
+ * the media themselves, or what a SMIL file says; not BANDWIDTH, which has the peak and the containers in it.
+ */
+const mediaKbps = ({ mediaBps }: Rendition): number => Math.round(mediaBps / 1_000);
 const peakKbps = ({ muxedPeakBps }: Rendition): number => Math.round(muxedPeakBps / 1_000);
-const averageKbps = ({ muxedAverageBps }: Rendition): number => Math.round(muxedAverageBps / 1_000);
 
-/** How far a rate is from what a rendition takes: nothing between its mean and its peak, where its nominal rate is. */
+/** How far a rate is from a rendition: nothing from its mean to its peak, since encoders are told something between. */
 const distanceKbps = (rendition: Rendition, kbps: number): number =>
-  Math.max(0, averageKbps(rendition) - kbps, kbps - peakKbps(rendition));
+  Math.max(0, mediaKbps(rendition) - kbps, kbps - Math.max(mediaKbps(rendition), peakKbps(rendition)));
 
 const nearest = <T extends { readonly rendition: Rendition }>(listed: readonly T[], kbps: number): T | undefined => {
-  const rank = ({ rendition }: T) => [distanceKbps(rendition, kbps), Math.abs(peakKbps(rendition) - kbps)] as const;
+  const rank = ({ rendition }: T) => [distanceKbps(rendition, kbps), Math.abs(mediaKbps(rendition) - kbps)] as const;
   return listed.toSorted((one, other) => {
     const [near, far] = [rank(one), rank(other)];
     return near[0] - far[0] || near[1] - far[1];
@@ -43,7 +47,7 @@ export const ascending = (renditions: readonly Rendition[]): readonly Rendition[
 const filtered = (listed: readonly Variant[], { values, ranges }: RateFilter): readonly Variant[] => {
   const kept = new Set<Variant>();
   for (const variant of listed) {
-    const kbps = peakKbps(variant.rendition);
+    const kbps = mediaKbps(variant.rendition);
     if (ranges.some(({ lowKbps, highKbps }) => kbps >= lowKbps && kbps <= highKbps)) kept.add(variant);
   }
   for (const value of values) {
