@@ -1,8 +1,11 @@
 /** Pictures that are shown while a viewer only listens (C-72): beside the file, under its name. */
 import { codeOf } from "../../contracts/errors.ts";
+import type { MasterQuery } from "../../domain/csmil/query.ts";
 import { artworkTag } from "../../domain/ts/id3.ts";
 import type { ContentSource } from "../../lib/source/port.ts";
 import type { Title } from "./library.ts";
+import type { SetView } from "./set-view.ts";
+import type { Member } from "./sets.ts";
 
 /** What MSOD takes; a tag goes with every segment. */
 const BYTES_MAX = 40 * 2 ** 10;
@@ -44,4 +47,15 @@ export const artworkOf = (source: ContentSource, title: Title): Promise<Buffer |
     throw error;
   });
   return title.artwork;
+};
+
+/** Sizes of the tags of those files whose sound a TS master names alone: they count in what it says of rates. */
+export const artworkBytesOf = async (
+  source: ContentSource,
+  { open }: SetView,
+  { audioOnly }: MasterQuery,
+): Promise<ReadonlyMap<Member, number>> => {
+  const named = open.members.filter(({ cut }) => audioOnly === true || cut.video === null || cut.audio.length > 1);
+  const tags = await Promise.all(named.map(async (member) => [member, await artworkOf(source, member.title)] as const));
+  return new Map(tags.flatMap(([member, tag]) => (tag === null ? [] : [[member, tag.length] as const])));
 };

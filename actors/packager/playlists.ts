@@ -14,7 +14,9 @@ import {
   vodMediaPlaylist,
   vodSubtitlePlaylist,
 } from "../../domain/hls/vod-media.ts";
+import { withArtwork, withSampleEncryption } from "../../domain/vod/describe.ts";
 import type { SegmentPlan } from "../../domain/vod/plan.ts";
+import type { Rendition } from "../../domain/vod/rendition.ts";
 import { type SegmentRange, segmentRange } from "../../domain/vod/selection.ts";
 import type { FileProtection, StreamChoice } from "./protection.ts";
 import { assertServable, type Offer, servable } from "./servable.ts";
@@ -32,24 +34,38 @@ export interface TextOptions {
   /** As the view's base, with a host: players take the address of a licence for one below their own page's. */
   readonly licenceBase: string;
   readonly subtitles: readonly SubtitleTrack[];
+  /** Bytes of the ID3 tag that goes with each TS segment of sound alone, of files that have a picture. */
+  readonly artworkBytes: ReadonlyMap<Member, number>;
 }
 
 const joined = (...parts: readonly string[]): string => parts.filter((part) => part !== "").join("&");
 
-const rangeOf = (plan: SegmentPlan, { span }: MasterQuery): SegmentRange =>
-  segmentRange(plan, span) ?? fail("QUERY_REFUSED", { reason: "start is after the end of the file" });
+const startsLate = (): never => fail("QUERY_REFUSED", { reason: "start is after the end of the file" });
+
+const rangeOf = (plan: SegmentPlan, { span }: MasterQuery): SegmentRange => segmentRange(plan, span) ?? startsLate();
 
 const offerOf = ({ view, protectionOf }: TextOptions, { container, rendition, tracks }: StreamChoice): Offer => {
   const member = memberAt(view, rendition);
   return { path: member.title.path, cut: member.cut, tracks, container, protection: protectionOf(member) };
 };
 
-/** Without renditions whose codecs have no place in the container. */
+/** As it is sent in a container, with what goes with its segments besides the media. */
+const sent = (options: TextOptions, container: Container, rendition: Rendition, member: Member): Rendition => {
+  const tagBytes = options.artworkBytes.get(member) ?? 0;
+  if (container === "ts") return tagBytes > 0 ? withArtwork(rendition, member.cut, tagBytes) : rendition;
+  const scheme = options.protectionOf(member)?.schemeOf(container);
+  return scheme === "cenc" || scheme === "cbcs" ? withSampleEncryption(rendition, member.cut) : rendition;
+};
+
+/** Without renditions whose codecs have no place in the container, and without those that end before the start. */
 const listed = (options: TextOptions, container: Container): readonly Variant[] => {
   const { view, query } = options;
-  const variants = variantsOf(renditionsOf(view), query);
+  const renditions = renditionsOf(view).map((rendition, r) => sent(options, container, rendition, memberAt(view, r)));
+  const variants = variantsOf(renditions, query);
   if (variants.length === 0) fail("RENDITIONS_EMPTY");
-  return servable(variants, ({ index, audioOnly }) =>
+  const lasting = variants.filter(({ rendition: { plan } }) => segmentRange(plan, query.span) !== null);
+  if (lasting.length === 0) startsLate();
+  return servable(lasting, ({ index, audioOnly }) =>
     offerOf(options, { container, rendition: index, tracks: audioOnly ? AUDIO_ONLY : AV }),
   );
 };
@@ -122,7 +138,7 @@ const keysOf = (options: TextOptions, stream: StreamChoice): readonly PlaylistKe
 const withToken = (address: string, token: string): string => (token === "" ? address : `${address}?${token}`);
 
 const noTrack = ({ media }: SetView, kind: string): never =>
-  fail("MEDIA_UNSUPPORTED", { path: media.path, reason: `it has no such ${kind} track` });
+  fail("SOURCE_NOT_FOUND", { path: `${media.path}, that ${kind} track` });
 
 const iframesText = (options: TextOptions, { container, rendition }: Of<"iframes">): string => {
   const { view, query } = options;

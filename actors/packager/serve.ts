@@ -16,6 +16,7 @@ import { answerOptions, OPEN_TO_ALL, refuseMethod } from "../../lib/http/cors.ts
 import type { PreparedAnswer, RawExchange } from "../../lib/http/exchange.ts";
 import { prepare } from "../../lib/http/raw-prepared.ts";
 import { baseOf, hostedBaseOf } from "./addresses.ts";
+import { artworkBytesOf } from "./artwork.ts";
 import { etagOf, type Freshness, headerLines, TYPES } from "./caching.ts";
 import { lookForCaptions } from "./captions.ts";
 import { answerKey, answerLicence } from "./keys.ts";
@@ -60,6 +61,7 @@ interface Asked {
 
 interface Admitted {
   readonly files: readonly string[];
+  readonly bitratesBps: SetView["bitratesBps"];
   readonly grant: TokenGrant;
 }
 
@@ -67,6 +69,7 @@ const READY_BYTES_MAX = 32 * 2 ** 20;
 const READY_BYTES_LEAST = 1024; // what an answer costs besides its body
 const METHODS = "GET, HEAD, OPTIONS"; // and POST for licences, whose address nobody guesses
 const SET_FILES_MAX = 100;
+const NOT_TOLD: SetView["bitratesBps"] = new Map();
 
 export class PackagerServer {
   readonly #deps: ServerDeps;
@@ -107,11 +110,13 @@ export class PackagerServer {
     const parsed = parsePackagerPath(exchange.path, { ...config, prefix: config.urlPrefix });
     if (isRefusal(parsed)) return fail(parsed.refusal, { reason: parsed.reason });
     const { set: media, leaf } = parsed;
-    const { files, grant } = await this.#admit(exchange, media);
+    const { files, bitratesBps, grant } = await this.#admit(exchange, media);
     const asked = { exchange, media, leaf, grant, query: stripTokens(exchange.query) };
     if (exchange.method === "POST" && leaf.kind !== "clearkey") return refuseMethod(exchange, METHODS);
     try {
-      await this.#inSet(exchange, files, async (open) => this.#dispatch(asked, setView(media, open, base)));
+      await this.#inSet(exchange, files, async (open) =>
+        this.#dispatch(asked, setView(media, open, { base, bitratesBps })),
+      );
     } catch (error) {
       refuseMedia(error, media.path); // tables are read where they are needed
     }
@@ -124,14 +129,14 @@ export class PackagerServer {
     const isSmil = media.kind === "smil";
     // Its own path counts as well, whatever was stripped from the address; and it is not read before it may be.
     const known = isSmil ? [`${media.path}/`] : media.files;
-    let { files } = media;
+    let { files, bitratesBps } = { ...media, bitratesBps: NOT_TOLD };
     let verdict = gate.check({ path, query, remoteAddress, files: known });
     if (verdict.allowed && isSmil) {
-      files = await smil.files(media.path);
+      ({ files, bitratesBps } = await smil.read(media.path));
       verdict = gate.check({ path, query, remoteAddress, files: [...known, ...files] });
     }
     if (files.length > SET_FILES_MAX) fail("PATH_REFUSED", { reason: `more than ${SET_FILES_MAX} files` });
-    if (verdict.allowed) return { files, grant: verdict.grant };
+    if (verdict.allowed) return { files, bitratesBps, grant: verdict.grant };
     return fail(verdict.refusal.code, verdict.refusal.data);
   }
 
@@ -179,13 +184,16 @@ export class PackagerServer {
     protectionOf(this.#deps.config.encryption, { path: title.path, version });
 
   async #answerText(asked: Asked, leaf: TextLeaf, view: SetView): Promise<void> {
-    const { config, clock, gate, subtitles } = this.#deps;
+    const { config, clock, gate, source, subtitles } = this.#deps;
     const { exchange, grant } = asked;
     const query = parseQuery(asked.query);
     if ("refusal" in query) return fail(query.refusal, { reason: query.reason });
     if (leaf.kind === "master" && (leaf.container === "fmp4" || query.revision > 0)) {
       await Promise.all(view.open.members.map(({ title }) => lookForCaptions(title)));
     }
+    const mayRead = this.#mayRead(grant);
+    if (leaf.kind === "subtitles") await subtitles.assertThere(view, query, { leaf, mayRead });
+    const artworkBytes = isTsMaster(leaf) ? await artworkBytesOf(source, view, query) : NO_ARTWORK;
     const madeMs = clock.nowMs();
     const token = gate.sessionTokenFor(grant, coveredBy(view, config.urlPrefix));
     const text = textOf(leaf, {
@@ -196,7 +204,8 @@ export class PackagerServer {
       childManifestFilename: config.childManifestFilename,
       protectionOf: this.#protectionOf,
       licenceBase: hostedBaseOf(exchange, config),
-      subtitles: await subtitles.listed(view, query, this.#mayRead(grant)),
+      subtitles: await subtitles.listed(view, query, mayRead),
+      artworkBytes,
     });
     const body = bytesOf(text);
     const freshness = freshnessOf(token, view.open);
@@ -246,6 +255,9 @@ const freshnessOf = (token: string, { missing }: OpenSet): Freshness => {
   if (token !== "") return "personal";
   return missing.length > 0 ? "incomplete" : "playlist";
 };
+
+const NO_ARTWORK: ReadonlyMap<Member, number> = new Map();
+const isTsMaster = (leaf: TextLeaf): boolean => leaf.kind === "master" && leaf.container === "ts";
 
 /** Whether a playlist can change while no file of its set does. */
 const dependsOnMore = ({ media }: SetView, query: MasterQuery): boolean =>

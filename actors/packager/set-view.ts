@@ -11,6 +11,8 @@ export interface SetView {
   readonly open: OpenSet;
   /** Absolute URL of the prefix, `https://host/i/`; empty: playlists have relative addresses. */
   readonly base: string;
+  /** At which its files were encoded, by path, where a SMIL file says so. */
+  readonly bitratesBps: ReadonlyMap<string, number>;
   /** Where playlists name children: below each file, or below the set. */
   readonly children: "file" | "set";
 }
@@ -21,10 +23,13 @@ export interface SetView {
 const haveOneTarget = ({ members }: OpenSet): boolean =>
   new Set(members.map(({ rendition }) => targetDurationOf([rendition]))).size === 1;
 
-export const setView = (media: MediaSet, open: OpenSet, base: string): SetView => ({
+type SetPlace = Pick<SetView, "base" | "bitratesBps">;
+
+export const setView = (media: MediaSet, open: OpenSet, { base, bitratesBps }: SetPlace): SetView => ({
   media,
   open,
   base,
+  bitratesBps,
   get children() {
     return media.kind !== "file" && open.selfAligned && haveOneTarget(open) ? "file" : "set";
   },
@@ -35,10 +40,11 @@ export const belowSet = ({ media, base }: Pick<SetView, "media" | "base">): stri
   base === "" ? "" : `${base}${relativeReference("", media.path)}/`;
 
 /** The set's files as manifests name them, in ascending order. */
-export const renditionsOf = ({ media, open, base }: SetView): readonly Rendition[] =>
+export const renditionsOf = ({ media, open, base, bitratesBps }: SetView): readonly Rendition[] =>
   open.members.map(({ rendition, title }) => {
     const uri = base === "" ? relativeReference(media.path, title.path) : `${base}${relativeReference("", title.path)}`;
-    return { ...rendition, uri, closedCaptions: title.closedCaptions };
+    const mediaBps = bitratesBps.get(title.path) ?? rendition.mediaBps;
+    return { ...rendition, uri, mediaBps, closedCaptions: title.closedCaptions };
   });
 
 /** The r-th file of a set. */

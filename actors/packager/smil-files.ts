@@ -7,6 +7,8 @@ import { readSmil, SMIL_BYTES_MAX } from "./smil.ts";
 
 interface Known {
   readonly files: readonly string[];
+  /** `system-bitrate` by path, where told. */
+  readonly bitratesBps: ReadonlyMap<string, number>;
   readonly version: string;
   checkedAtMs: number;
 }
@@ -32,12 +34,17 @@ export class SmilFiles {
 
   /** Paths of the media that a SMIL file names, each once. MEDIA_DAMAGED where it can't be read. */
   async files(path: string): Promise<readonly string[]> {
+    return (await this.read(path)).files;
+  }
+
+  /** The same, with the rates at which they were encoded. */
+  async read(path: string): Promise<Pick<Known, "files" | "bitratesBps">> {
     const { clock, recheckMs } = this.#options;
     const known = this.#known.get(path);
-    if (known && clock.nowMs() - known.checkedAtMs <= recheckMs) return known.files;
+    if (known && clock.nowMs() - known.checkedAtMs <= recheckMs) return known;
     const read = await this.#read(path, known);
     this.#known.set(path, read);
-    return read.files;
+    return read;
   }
 
   /** What was purged is read again. */
@@ -55,7 +62,10 @@ export class SmilFiles {
       const bytes = Buffer.alloc(sizeBytes);
       await object.readRange(0, bytes);
       const { media } = readSmil(path, bytes, { prefix });
-      return { files: media.map((one) => one.path), version, checkedAtMs: clock.nowMs() };
+      const bitratesBps = new Map(
+        media.flatMap((one) => (one.bitrateBps === null ? [] : [[one.path, one.bitrateBps]])),
+      );
+      return { files: media.map((one) => one.path), bitratesBps, version, checkedAtMs: clock.nowMs() };
     } finally {
       await object.close();
     }

@@ -28,6 +28,7 @@ import { memberAt, type SetView } from "./set-view.ts";
 import { textSamples } from "./text-samples.ts";
 
 type SubtitleLeaf = Extract<Leaf, { readonly kind: "subtitle" | "subtitleFile" }>;
+type SubtitleListLeaf = Extract<Leaf, { readonly kind: "subtitles" }>;
 
 /** Whether a viewer may see a file that a query leads to: a token is for the paths of its rule. */
 type MayRead = (path: string) => boolean;
@@ -37,11 +38,16 @@ interface SubtitleRequest {
   readonly mayRead: MayRead;
 }
 
+interface SubtitleListRequest {
+  readonly leaf: SubtitleListLeaf;
+  readonly mayRead: MayRead;
+}
+
 /** Whether a query says where subtitles are: then files are looked for. */
 export const asksForSubtitles = ({ subtitles: { pattern, identifier, location } }: MasterQuery): boolean =>
   pattern !== null || identifier !== null || location !== null;
 
-const filesOf = ({ media }: SetView, { subtitles }: MasterQuery, { language }: SubtitleLeaf): readonly string[] =>
+const filesOf = ({ media }: SetView, { subtitles }: MasterQuery, language: string): readonly string[] =>
   subtitlePaths(subtitlePlace(media, subtitles), language);
 
 /** Of subtitles in files; text tracks are counted from 1. */
@@ -95,13 +101,28 @@ export class Subtitles {
     return [...files.map((language) => trackOf(FILE_ID, language)), ...tracks];
   }
 
+  /** SOURCE_NOT_FOUND for the playlist of a subtitle that is not there: a file, or a text track of another language. */
+  async assertThere(view: SetView, query: MasterQuery, { leaf, mayRead }: SubtitleListRequest): Promise<void> {
+    const { id, language } = leaf;
+    if (id === FILE_ID) {
+      await this.#ofFile(filesOf(view, query, language), mayRead);
+      return;
+    }
+    const track = spokenBy(view)?.movie.text[id - 1];
+    if (!track || !isReadable(track) || track.language !== language) {
+      fail("SOURCE_NOT_FOUND", { path: `${view.media.path}, text ${id} in ${language}` });
+    }
+  }
+
   /** Answers with one segment of a subtitle, or with all of it. */
   async answer(exchange: RawExchange, view: SetView, { leaf, mayRead }: SubtitleRequest): Promise<void> {
     const query = parseQuery(exchange.query);
     if ("refusal" in query) return fail(query.refusal, { reason: query.reason });
     const { cut } = memberAt(view, 0);
     const text =
-      leaf.id === FILE_ID ? await this.#ofFile(filesOf(view, query, leaf), mayRead) : await this.#ofTrack(view, leaf);
+      leaf.id === FILE_ID
+        ? await this.#ofFile(filesOf(view, query, leaf.language), mayRead)
+        : await this.#ofTrack(view, leaf);
     let body: string;
     if (leaf.kind === "subtitle") {
       if (leaf.number > cut.plan.count) fail("SEGMENT_NOT_FOUND", { path: view.media.path, segment: leaf.number });
