@@ -130,3 +130,39 @@ test("MPDs of every kind of set are XML, and valid by the schema where DASH_SCHE
     }
   }
 });
+
+const statusOf = async (url: string): Promise<number> => (await fetch(url)).status;
+
+test("playlists of tracks and subtitles that are not there are 404, whatever else the file has", async (t) => {
+  const folder = await archive(t);
+  const { url } = await startTestPackager(t, { folder });
+  const absent = [
+    ...["index_0_a2", "cmaf_0_a2", "subtitle_0_de", "subtitle_9_en", "subtitle_1_en"].map(
+      (name) => `set_1.mp4/${name}`,
+    ),
+    ...["index_0_a", "cmaf_0_a"].map((name) => `silent.mp4/${name}`),
+    ...["index_0_v", "cmaf_0_v", "iframes_0_v", "cmaf_iframes_0_v"].map((name) => `sound.m4a/${name}`),
+    ...["subtitle_1_de", "subtitle_2_en"].map((name) => `text.mp4/${name}`),
+  ];
+  for (const path of absent) assert.equal(await statusOf(`${url}/i/a/${path}.m3u8`), 404, path);
+  assert.equal(await statusOf(`${url}/i/a/set_2.mp4/index_0_a2.m3u8`), 200);
+});
+
+test("a start behind the end is refused by masters as by what is below them", async (t) => {
+  const { url } = await startTestPackager(t, { folder: await archive(t) });
+  for (const name of ["master.m3u8", "cmaf.m3u8", "manifest.mpd", "index.m3u8"]) {
+    assert.equal(await statusOf(`${url}/i/a/set_1.mp4/${name}?start=500`), 400, name);
+    assert.equal(await statusOf(`${url}/i/a/set_1.mp4/${name}?start=5`), 200, name);
+  }
+});
+
+test("two languages of subtitles are two representations of an MPD", async (t) => {
+  const folder = await archive(t);
+  for (const language of ["en", "de"])
+    await writeFile(join(folder, `a/set_${language}.vtt`), "WEBVTT\n\n00:01.000 --> 00:02.000\nyes\n");
+  const { url } = await startTestPackager(t, { folder });
+  const query = "subtitle_file_pattern=identifier_langcode.vtt&subtitle_identifier=set";
+  const text = await (await fetch(`${url}/i/a/set_,1,2,.mp4.csmil/manifest.mpd?${query}`)).text();
+  const ids = [...text.matchAll(/<Representation id="(subtitle[^"]*)"/g)].map(([, id]) => id);
+  assert.deepEqual(ids.sort(), ["subtitle_0_de", "subtitle_0_en"]);
+});
