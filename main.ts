@@ -249,6 +249,8 @@ const openPackager = async (self: Process, endpoints: Endpoints): Promise<void> 
     ready,
   });
   self.onStop("packager", () => packager.stop());
+  // Who has other roles is of use without stored files.
+  if (config.roles.length === 1 && packager.isSourceThere) self.checks.set("source", packager.isSourceThere);
   endpoints.packager = baseUrlOf(config.host, packager.port);
 };
 

@@ -232,12 +232,13 @@ export class Library {
     try {
       if (object.wholeOnly) log.error({ path }, "the source gives no ranges of this file: see [http] ranges");
       const movie = await openMovie(readerOf(object));
-      const cut = cutMovie(movie, segmentSeconds) ?? fail("MEDIA_UNSUPPORTED", { path, reason: "it has no samples" });
+      const cut = cutMovie(movie, segmentSeconds);
+      if (!cut) return fail("MEDIA_UNSUPPORTED", { path, reason: "it has no samples", version: object.stat.version });
       const version = this.#versionOf(object.stat);
       return new Title({ path, version, object, movie, cut, checkedAtMs: clock.nowMs() });
     } catch (error) {
       await object.close().catch(() => {});
-      return refuseMedia(error, path);
+      return refuseMedia(error, path, object.stat.version);
     }
   }
 }

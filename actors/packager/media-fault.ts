@@ -2,8 +2,12 @@
 import { fail } from "../../contracts/errors.ts";
 import { MovieError } from "../../domain/mp4/movie.ts";
 
-/** Throws MEDIA_DAMAGED or MEDIA_UNSUPPORTED for a MovieError of a file, and every other error as it is. */
-export const refuseMedia = (error: unknown, path: string): never => {
+/**
+ * Throws MEDIA_DAMAGED or MEDIA_UNSUPPORTED for a MovieError of a file, and every other error as it is. The version is
+ * for the log.
+ */
+export const refuseMedia = (error: unknown, path: string, version?: string): never => {
   if (!(error instanceof MovieError)) throw error;
-  return fail(error.problem === "damaged" ? "MEDIA_DAMAGED" : "MEDIA_UNSUPPORTED", { path, reason: error.message });
+  const code = error.problem === "damaged" ? "MEDIA_DAMAGED" : "MEDIA_UNSUPPORTED";
+  return fail(code, { path, reason: error.message, version });
 };

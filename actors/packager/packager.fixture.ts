@@ -4,7 +4,7 @@ import type { Clock } from "../../lib/clock.ts";
 import { systemClock } from "../../lib/clock.ts";
 import { readSettings } from "../../lib/config/config.ts";
 import { openRawListener } from "../../lib/http/raw-listener.ts";
-import { quietLog } from "../../lib/log/log.ts";
+import { type Log, quietLog } from "../../lib/log/log.ts";
 import { tempDir } from "../../test/support/platform.ts";
 import { openPackager } from "./packager.ts";
 
@@ -25,6 +25,7 @@ export interface TestPackagerOptions {
   /** Settings as the environment has them. */
   readonly env?: Readonly<Record<string, string>>;
   readonly clock?: Clock;
+  readonly log?: Log;
 }
 
 /** Starts one with `ROLES=packager`; a file counts as unchanged for no time at all. */
@@ -46,7 +47,7 @@ export const startTestPackager = async (t: Cleaner, options: TestPackagerOptions
     config,
     dataDir,
     allowPrivateSources: [],
-    log: quietLog,
+    log: options.log ?? quietLog,
     cacheLog: quietLog,
     clock: options.clock ?? systemClock,
   });

@@ -9,6 +9,7 @@ import type { Log } from "../../lib/log/log.ts";
 import { openLogs } from "./logs.ts";
 import { openPackager } from "./packager.ts";
 import { answerTestPage, isTestPage } from "./test-page.ts";
+import { VideoFolder } from "./video-folder.ts";
 
 export interface PackagerOptions {
   readonly config: Config & { readonly packager: PackagerConfig };
@@ -21,6 +22,8 @@ export interface PackagerOptions {
 
 export interface Packager {
   readonly port: number;
+  /** Whether the folder of its files can be read; null: they are on a server. */
+  readonly isSourceThere: (() => Promise<boolean>) | null;
   stop(): Promise<void>;
 }
 
@@ -34,6 +37,8 @@ export const startPackager = async ({ config, broker, log, clock, ready }: Packa
   try {
     const logs = await openLogs({ places: own.logs, log, level, nodeId });
     stops.push(() => logs.close());
+    const folder = own.source.kind === "filesystem" ? new VideoFolder(own.source.root) : null;
+    await folder?.complain(log, { isAlone: config.roles.length === 1 });
     const { error, cache: cacheLog, access: accessLog } = logs;
     const packager = await openPackager({ config: own, dataDir, allowPrivateSources, log: error, cacheLog, clock });
     stops.push(() => packager.stop());
@@ -50,7 +55,8 @@ export const startPackager = async ({ config, broker, log, clock, ready }: Packa
     stops.push(() => listener.close());
     const forget = answer(purgePackager, (targets) => packager.purge(targets));
     broker?.createService({ name: "packager", actions: { forget } });
-    return { port: listener.port, stop };
+    const isSourceThere = folder && (async () => (await folder.fault()) === null);
+    return { port: listener.port, isSourceThere, stop };
   } catch (error) {
     await stop();
     throw error;

@@ -69,6 +69,7 @@ export const openPackager = async (deps: PackagerDeps): Promise<OpenedPackager> 
   const server = new PackagerServer({
     config,
     clock,
+    log,
     library,
     sets: new Sets({ library, segmentSeconds, log }),
     gate: new TokenGate({ rules: config.tokens, prefix: config.urlPrefix, clock, salt: config.tokenSalt }),

@@ -15,6 +15,7 @@ import type { PackagerConfig } from "../../lib/config/packager-config.ts";
 import { answerOptions, OPEN_TO_ALL, refuseMethod } from "../../lib/http/cors.ts";
 import type { PreparedAnswer, RawExchange } from "../../lib/http/exchange.ts";
 import { prepare } from "../../lib/http/raw-prepared.ts";
+import type { Log } from "../../lib/log/log.ts";
 import { baseOf, hostedBaseOf } from "./addresses.ts";
 import { artworkBytesOf } from "./artwork.ts";
 import { etagOf, type Freshness, headerLines, TYPES } from "./caching.ts";
@@ -24,6 +25,7 @@ import type { Library, Title } from "./library.ts";
 import { refuseMedia } from "./media-fault.ts";
 import { isTextLeaf, type TextLeaf, textOf } from "./playlists.ts";
 import { protectionOf } from "./protection.ts";
+import { RefusalLog } from "./refusals.ts";
 import { answerMedia, isMediaLeaf, isReplaced, type MediaLeaf, type SegmentTools } from "./segments.ts";
 import { memberAt, type SetView, setView } from "./set-view.ts";
 import type { Member, OpenSet, Sets } from "./sets.ts";
@@ -34,6 +36,7 @@ import { stripTokens, type TokenGate, type TokenGrant } from "./tokens.ts";
 export interface ServerDeps extends SegmentTools {
   readonly config: PackagerConfig;
   readonly clock: Clock;
+  readonly log: Log;
   readonly library: Library;
   readonly sets: Sets;
   readonly gate: TokenGate;
@@ -73,6 +76,7 @@ const NOT_TOLD: SetView["bitratesBps"] = new Map();
 
 export class PackagerServer {
   readonly #deps: ServerDeps;
+  readonly #refusals: RefusalLog;
   readonly #ready = new LRUCache<string, Ready>({
     maxSize: READY_BYTES_MAX,
     // The body, and the same again behind its head.
@@ -81,6 +85,8 @@ export class PackagerServer {
 
   constructor(deps: ServerDeps) {
     this.#deps = deps;
+    const { log, clock, library } = deps;
+    this.#refusals = new RefusalLog({ log, clock, versionOf: (path) => library.recent(path)?.version });
   }
 
   /** Answers below the prefix. Faults are thrown. */
@@ -91,7 +97,7 @@ export class PackagerServer {
     if (method === "OPTIONS") return answerOptions(exchange, METHODS);
     if (method !== "GET" && method !== "HEAD" && method !== "POST") return refuseMethod(exchange, METHODS);
     if (ready && method !== "POST" && this.#holds(ready)) return exchange.sendPrepared(ready.answer);
-    return this.#answer(exchange, base).catch((error: unknown) => refuse(exchange, error));
+    return this.#answer(exchange, base).catch((error: unknown) => this.#refuse(exchange, error));
   };
 
   /** Playlists of files that were purged are made anew. */
@@ -233,16 +239,18 @@ export class PackagerServer {
     const request = { exchange, member, leaf, protection, versioned: version !== null };
     await answerMedia(request, this.#deps);
   }
-}
 
-/**
- * Refusals have what answers have: a player of another origin that can't read a 404 can't tell it from a dead network.
- */
-const refuse = (exchange: RawExchange, error: unknown): void => {
-  const code = codeOf(error);
-  if (code === undefined || exchange.status !== 0) throw error;
-  exchange.problem({ code, data: (error as Fault).data }, OPEN_TO_ALL);
-};
+  /**
+   * Refusals have what answers have: a player of another origin that can't read a 404 can't tell it from a dead network.
+   */
+  #refuse(exchange: RawExchange, error: unknown): void {
+    const code = codeOf(error);
+    if (code === undefined || exchange.status !== 0) throw error;
+    const refusal = { code, data: (error as Fault).data };
+    this.#refusals.note(exchange.path, refusal);
+    exchange.problem(refusal, OPEN_TO_ALL);
+  }
+}
 
 /** In memory of its own: a small one of Buffer's pool would keep 64 KiB of it. */
 const bytesOf = (text: string): Buffer => {

@@ -91,6 +91,7 @@ export const warmUp = async ({ config, workshop, clock, log }: WarmUpDeps): Prom
   const server = new PackagerServer({
     config: open,
     clock,
+    log,
     library,
     sets: new Sets({ library, segmentSeconds, log }),
     gate: new TokenGate({ rules: [], prefix, clock }),

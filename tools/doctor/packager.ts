@@ -1,9 +1,10 @@
 /** The packager: its files can be read, its caches and logs be written. */
 import { execFile } from "node:child_process";
-import { accessSync, constants, rmSync, statfsSync, statSync, writeFileSync } from "node:fs";
+import { accessSync, constants, rmSync, statfsSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
+import { VideoFolder } from "../../actors/packager/video-folder.ts";
 import type { PackagerConfig, Settings } from "../../lib/config/config.ts";
 import { ensureDir } from "../../lib/config/ensure-dir.ts";
 import { VARIABLES } from "../../lib/config/variables.ts";
@@ -15,17 +16,13 @@ const MiB = 2 ** 20;
 const run = promisify(execFile);
 const RUN_DEADLINE_MS = 10_000;
 
-const checkFolder = (root: string, isAlone: boolean): Finding => {
+const checkFolder = async (root: string, isAlone: boolean): Promise<Finding> => {
   const { env, fallback } = VARIABLES.videoParentPath;
-  try {
-    if (!statSync(root).isDirectory()) throw new Error("it is no folder");
-    accessSync(root, constants.R_OK | constants.X_OK);
-    return ok("video folder", `${root} can be read`);
-  } catch (error) {
-    // Who runs all of it may have no stored files at all.
-    if (!isAlone && root === fallback) return ok("video folder", `none at ${root}; ${env} names another one`);
-    return bad("video folder", `${root}: ${reasonOf(error)}`, `Let this user read it, or set ${env}.`);
-  }
+  const reason = await new VideoFolder(root).fault();
+  if (reason === null) return ok("video folder", `${root} can be read`);
+  // Who runs all of it may have no stored files at all.
+  if (!isAlone && root === fallback) return ok("video folder", `none at ${root}; ${env} names another one`);
+  return bad("video folder", `${root}: ${reason}`, `Let this user read it, or set ${env}.`);
 };
 
 /** Host and port of a source that is a server; null where there is nothing to connect to (Amazon's S3). */
@@ -134,7 +131,7 @@ export const checkPackager = async ({ packager, roles, warnings }: Settings): Pr
   if (packager === null) return [];
   const { source } = packager;
   return [
-    source.kind === "filesystem" ? checkFolder(source.root, roles.length === 1) : await checkServer(source),
+    await (source.kind === "filesystem" ? checkFolder(source.root, roles.length === 1) : checkServer(source)),
     ...checkLogin(source),
     ...(await checkPrograms(source)),
     ...checkCache("input cache", packager.inputCache, VARIABLES.videoCachePath.env),
