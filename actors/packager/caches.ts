@@ -1,6 +1,8 @@
 /** The caches of one node, as configured: copies of input files, made segments, and their cleaning. */
 import type { Clock } from "../../lib/clock.ts";
+import { ConfigError } from "../../lib/config/config-error.ts";
 import type { DiskCacheConfig, PackagerConfig } from "../../lib/config/packager-config.ts";
+import { PACKAGER_VARIABLES } from "../../lib/config/packager-variables.ts";
 import type { Log } from "../../lib/log/log.ts";
 import type { ContentSource } from "../../lib/source/port.ts";
 import { CacheCleaner, type CleanedCache } from "./cache-cleaner.ts";
@@ -36,17 +38,30 @@ const boundsOf = ({ dir, sizeBytes: maxBytes, limitPercent, ageMs }: DiskCacheCo
   ageMs,
 });
 
-/** Opens what is on. */
+/** A place that can't be used is named by its variable. */
+const inPlace = async <T>(key: keyof typeof PACKAGER_VARIABLES, open: () => T): Promise<Awaited<T>> => {
+  try {
+    return await open();
+  } catch (error) {
+    throw new ConfigError(PACKAGER_VARIABLES[key].env, `can't be used: ${(error as Error).message}.`);
+  }
+};
+
+/** Opens what is on. Rejects with a ConfigError where a place can't be used. */
 export const openCaches = async (source: ContentSource, { config, clock, log }: CacheDeps): Promise<Caches> => {
   const { inputCache, segmentCache, cleanup } = config;
   if (!inputCache.on && !segmentCache.on) {
     return { source, input: null, segments: null, stores: [], clean: async () => [], stop: () => source.close() };
   }
-  const index = new CacheIndex({ file: config.cacheDatabase, clock, log });
+  const index = await inPlace("cacheDatabase", () => new CacheIndex({ file: config.cacheDatabase, clock, log }));
   const common = { index, clock, log };
   const { mode } = inputCache;
-  const input = inputCache.on ? await openInputCache({ ...common, ...boundsOf(inputCache), source, mode }) : null;
-  const segments = segmentCache.on ? await openSegmentCache({ ...common, ...boundsOf(segmentCache) }) : null;
+  const input = inputCache.on
+    ? await inPlace("videoCachePath", () => openInputCache({ ...common, ...boundsOf(inputCache), source, mode }))
+    : null;
+  const segments = segmentCache.on
+    ? await inPlace("segmentParentPath", () => openSegmentCache({ ...common, ...boundsOf(segmentCache) }))
+    : null;
   const stores = [input, segments].flatMap((cache) => (cache ? [cache.store] : []));
   const cleaner = new CacheCleaner({ ...common, ...cleanup, stores });
   cleaner.start();

@@ -27,7 +27,8 @@ export const answerLicence = async (
   exchange: RawExchange,
   protections: readonly (FileProtection | null)[],
 ): Promise<void> => {
-  const keys = protections.flatMap((one) => (one && one.keyUrl === null && one.isCommon ? [one.key] : []));
+  const known = protections.flatMap((one) => (one && one.keyUrl === null && one.isCommon ? [one.key] : []));
+  const keys = [...new Map(known.map((key) => [key.keyId.toString("hex"), key])).values()]; // files may share one
   if (keys.length === 0) return fail("NOT_FOUND");
   if (exchange.method !== "POST") return refuseMethod(exchange, "POST, OPTIONS");
   const request = readLicenceRequest(parsed(await exchange.readBody(LICENCE_REQUEST_BYTES_MAX)));
