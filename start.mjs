@@ -47,7 +47,6 @@ const COMMANDS = {
     const { doctor } = await import("./tools/doctor/doctor.ts");
     process.exitCode = await doctor(process.env);
   },
-  "with-file": ([file = ".env"]) => startWithFile(file),
   setup: async (args) => {
     const { setup } = await import("./tools/setup/setup.ts");
     process.exitCode = await setup(args);
@@ -63,13 +62,19 @@ const COMMANDS = {
 };
 
 /** What the environment does not say may stand in a file, as Docker Compose and node read it. */
-const startWithFile = async (file) => {
+const loadFile = (file) => {
   try {
     process.loadEnvFile(file);
   } catch (error) {
     stop(EXIT_USAGE, `--env ${file}: ${error.message}`);
   }
-  await start();
+};
+
+/** The words without `--env FILE`, and that file; .env where none is named. */
+const withoutFile = (words) => {
+  const at = words.indexOf("--env");
+  if (at === -1) return { words };
+  return { words: words.toSpliced(at, 2), file: words[at + 1] ?? ".env" };
 };
 
 const NAMES = {
@@ -80,23 +85,27 @@ const NAMES = {
   "--help": "help",
   "-h": "help",
   help: "help",
-  "--env": "with-file",
 };
+/** Those that need no settings read no file. */
+const READ_SETTINGS = ["start", "doctor", "packager"];
 /** How many of them; the others take none. */
-const ARGUMENTS = { "with-file": 1, setup: Number.POSITIVE_INFINITY, packager: Number.POSITIVE_INFINITY };
+const ARGUMENTS = { setup: Number.POSITIVE_INFINITY, packager: Number.POSITIVE_INFINITY };
 
 // A reader that has seen enough (`| head`) is no reason to fail.
 process.stdout.on("error", (error) => {
   if (error.code !== "EPIPE") throw error;
 });
 
-const [word, ...more] = process.argv.slice(2);
+const { words, file } = withoutFile(process.argv.slice(2));
+const [word, ...more] = words;
 const name = Object.hasOwn(NAMES, String(word)) ? NAMES[String(word)] : undefined;
-if (name === undefined || more.length > (ARGUMENTS[name] ?? 0)) {
+const isStray = file !== undefined && !READ_SETTINGS.includes(name);
+if (name === undefined || isStray || more.length > (ARGUMENTS[name] ?? 0)) {
   stop(EXIT_USAGE, `"${process.argv.slice(2).join(" ")}" is not understood; \`npm start -- --help\` shows what is.`);
 }
 const unfit = unfitMachine();
 if (unfit !== undefined) stop(1, unfit);
+if (file !== undefined) loadFile(file);
 try {
   await COMMANDS[name](more);
 } catch (error) {

@@ -53,12 +53,12 @@ export const helpText =
 Usage
 ${rows([
   ["npm start", "start the roles of ROLES (all of them unless told)"],
-  ["npm start -- --env FILE", "the same, with what the environment does not say out of a file"],
   ["npm start -- --help", "this text"],
   ["npm start -- setup", "ask what a packager has to know, and write it to .env"],
   ["npm start -- packager", "look at, clean and purge a packager's caches, and make tokens"],
   ["npm run doctor", "look at this machine and say what to do"],
 ])}
+  With --env FILE, start, packager and doctor take what the environment does not say out of a file.
 
 Roles
 ${rows(ROLES.map((role) => [role, ROLE_DOCS[role]] as const))}

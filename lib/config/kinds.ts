@@ -1,5 +1,6 @@
 /** Kinds of configuration values: how a variable's text becomes a typed value, and what to say where it doesn't. */
 import { isIP } from "node:net";
+import { validate } from "node-cron";
 
 /** A kind names what it takes; `parse` throws a BadValue with that sentence when the text is not one. */
 export interface Kind<T> {
@@ -92,6 +93,30 @@ export const baseUrl: Kind<string> = kind("an http:// or https:// URL without qu
   if (parsed.search || parsed.hash || parsed.username || parsed.password) return undefined;
   return text.replace(/\/+$/, "");
 });
+
+/** A host as addresses name it. */
+export interface ServerName {
+  /** With its port where it has one. */
+  readonly host: string;
+  /** Null: it was not said. */
+  readonly isHttps: boolean | null;
+}
+
+const SERVER_NAME = /^(?:(https?):\/\/)?((?:[A-Za-z0-9._-]{1,255}|\[[0-9a-fA-F:.]+\])(?::\d{1,5})?)\/?$/;
+
+/** A host and perhaps its port, with or without the scheme that it speaks. */
+export const serverName: Kind<ServerName> = kind(
+  "a host name with or without a port, such as video.example.net or https://video.example.net",
+  (value) => {
+    const [, scheme, host] = SERVER_NAME.exec(value) ?? [];
+    return host === undefined ? undefined : { host, isHttps: scheme === undefined ? null : scheme === "https" };
+  },
+);
+
+/** When something is done, as a crontab line says it, or with seconds before it. */
+export const cronLine: Kind<string> = kind("a crontab line of five or six fields, such as */5 * * * *", (value) =>
+  validate(value) ? value : undefined,
+);
 
 /** Text of a certain shape; `takes` describes the shape. */
 export const text = (takes: string, shape: RegExp): Kind<string> =>

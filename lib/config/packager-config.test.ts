@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
@@ -291,10 +291,10 @@ test("a bad value of each kind is one line that names its variable", () => {
     CASTERPAK_CACHE_INPUT_FILE_CACHE_SIZE: ["0", "8 TB?"],
     CASTERPAK_CACHE_INPUT_FILE_CACHE_LIMIT: ["0", "101"],
     CASTERPAK_CACHE_CLEANUP_INTERVAL: ["0", "2 weeks"],
-    CASTERPAK_CACHE_CLEANUP_CRON: ["daily", "* * *"],
+    CASTERPAK_CACHE_CLEANUP_CRON: ["daily", "* * *", "61 * * * *", "0 24 * * *"],
     CASTERPAK_INPUT_INPUT_TYPE: ["gopher"],
     CASTERPAK_OUTPUT_URL_PREFIX: ["/", "/../", "/i i/"],
-    CASTERPAK_OUTPUT_SERVERNAME: ["http://x", "a b"],
+    CASTERPAK_OUTPUT_SERVERNAME: ["ftp://x", "https://", "https://x/y", "https://u@x", "a b"],
     CASTERPAK_OUTPUT_CHILDMANIFESTFILENAME: ["../x.m3u8", "index"],
     CASTERPAK_TOKEN_PATHS: [",", " , "],
     CASTERPAK_APPLICATION_ADMIN_TOKEN: ["short"],
@@ -317,4 +317,27 @@ test("sizes and times may say their unit", () => {
   });
   assert.deepEqual([inputCache.sizeBytes, inputCache.ageMs], [2 * 2 ** 30, 3 * 86_400_000]);
   assert.deepEqual([cleanup.intervalMs, connectTimeoutMs, urlPrefix], [120_000, 1500, "/vod/films/"]);
+});
+
+test("a scheme before the server's name says what playlists begin with", () => {
+  const addressOf = (name: string, https = "") => {
+    const { serverName, useHttps } = packagerOf({
+      CASTERPAK_OUTPUT_SERVERNAME: name,
+      CASTERPAK_OUTPUT_USE_HTTPS: https,
+    });
+    return `${useHttps ? "https" : "http"}://${serverName}`;
+  };
+  assert.equal(addressOf("x.example:8443"), "http://x.example:8443");
+  assert.equal(addressOf("x.example:8443", "on"), "https://x.example:8443");
+  assert.equal(addressOf("https://x.example:8443/"), "https://x.example:8443");
+  assert.equal(addressOf("http://[::1]:80", "on"), "http://[::1]:80");
+});
+
+test("the documentation's examples are good as they are pasted", (t) => {
+  const docs = readFileSync(join(import.meta.dirname, "../../docs/packager.md"), "utf8");
+  const examples = [...docs.matchAll(/```ini\n(.*?)```/gs)].map(([, text = ""]) => text);
+  assert.ok(examples.length >= 2);
+  for (const text of examples) assert.deepEqual(read(iniOf(t, text)).warnings, [], text);
+  const [rule] = packagerOf(iniOf(t, examples.find((text) => text.includes("secret =")) ?? "")).encryption;
+  assert.deepEqual(rule?.secret, "a text of 16 characters or more, kept like a password");
 });

@@ -232,8 +232,8 @@ const encryptionRule = (texts: Texts, name: string | null): EncryptionRule[] => 
 export const packagerConfig = (values: Values, { texts, dataDir }: Place): PackagerConfig => ({
   port: values.packagerPort,
   urlPrefix: values.packagerUrlPrefix,
-  serverName: values.serverName,
-  useHttps: values.useHttps,
+  serverName: values.serverName?.host ?? null,
+  useHttps: values.serverName?.isHttps ?? values.useHttps,
   trustedProxies: values.trustedProxies,
   sanitize: values.sanitize,
   segmentSeconds: values.segmentSeconds,

@@ -4,6 +4,7 @@
  */
 import {
   cidrList,
+  cronLine,
   flag,
   hex,
   integer,
@@ -15,6 +16,7 @@ import {
   pathPatterns,
   port,
   seconds,
+  serverName,
   text,
   url,
   urlPrefix,
@@ -49,15 +51,11 @@ const may = <T>(place: string, kind: Kind<T>, words: Words & { otherwise: string
 
 const printable = text("1 to 1000 printable characters", /^[^\p{Cc}]{1,1000}$/u);
 const host = text("a host name or an address", /^[A-Za-z0-9._:-]{1,255}$/);
-const serverName = text(
-  "a host name with or without a port",
-  /^(?:[A-Za-z0-9._-]{1,255}|\[[0-9a-fA-F:.]+\])(?::\d{1,5})?$/,
-);
 const remotePort: Kind<number> = { ...integer(1, 65_535), takes: "a port from 1 to 65535" };
 const percent = integer(1, 100);
 const manifestName = text("a file name that ends in .m3u8", /^[A-Za-z0-9_.-]{1,100}\.m3u8$/);
-const cronLine = text("five or six cron fields, such as */5 * * * *", /^[\d*/,A-Za-z-]+(?: +[\d*/,A-Za-z-]+){4,5}$/);
 const logPlace: Kind<string> = { ...path, takes: "a path, or - for the standard output" };
+const passphrase = text("16 to 200 printable characters", /^[\x20-\x7e]{16,200}$/);
 const token = text("16 to 200 printable characters without spaces", /^[\x21-\x7e]{16,200}$/);
 
 const YEAR_MS = 366 * 86_400_000;
@@ -80,7 +78,7 @@ const input = {
 const output = {
   serverName: may("output.serverName", serverName, {
     otherwise: "playlists have relative addresses",
-    doc: "Host that playlists name in absolute addresses.",
+    doc: "Host that playlists name in absolute addresses; https:// before it stands for use_https.",
   }),
   useHttps: set("output.use_https", flag, "off", { doc: "Absolute addresses begin with https." }),
   trustedProxies: set("output.trusted_proxies", cidrList, "", {
@@ -303,7 +301,7 @@ export const ENCRYPTION_OPTIONS = {
     otherwise: "made from the path",
     doc: "Name of that key in cenc and cbcs.",
   }),
-  secret: may("encryption.secret", token, { otherwise: "none", doc: "What keys are made from.", secret: true }),
+  secret: may("encryption.secret", passphrase, { otherwise: "none", doc: "What keys are made from.", secret: true }),
   keyUrl: may("encryption.key_url", url("http", "https", "skd"), {
     otherwise: "the packager gives the key itself",
     doc: "Where playlists send players for the key.",

@@ -30,6 +30,7 @@ Token
 
 Flags
   --server URL   the packager to ask [http://HOST:PACKAGER_PORT]
+  --env FILE     take what the environment does not say out of a file, such as the .env of \`setup\`
   --json         answer with one line of JSON
   --help, -h     this text
 `;

@@ -1,6 +1,6 @@
 /** What the wizard asks, and which variables the answers are. */
 import { homedir } from "node:os";
-import { BadValue, baseUrl, type Kind, oneOf } from "../../lib/config/kinds.ts";
+import { BadValue, type Kind, oneOf } from "../../lib/config/kinds.ts";
 import { PACKAGER_VARIABLES as V } from "../../lib/config/packager-variables.ts";
 
 export type Answers = ReadonlyMap<string, string>;
@@ -51,15 +51,6 @@ const YES_NO: Kind<string> = { ...oneOf("y", "n", "yes", "no"), takes: "y or n" 
 const LOGINS = ["ftp", "sftp", "scp", "rsync"] as const;
 const KEYS = ["sftp", "scp", "rsync"] as const;
 
-/** A host for playlists, with `https://` before it where it speaks that. */
-const serverName: Kind<unknown> = {
-  takes: "a host name with or without a port, such as video.example.net or https://video.example.net",
-  parse: (text) =>
-    text.includes("://")
-      ? baseUrl.parse(text) && V.serverName.kind.parse(new URL(text).host)
-      : V.serverName.kind.parse(text),
-};
-
 export const INPUT_TYPE = asked(
   "type",
   V.inputType.kind,
@@ -99,7 +90,7 @@ export const QUESTIONS: readonly Question[] = [
     types: ["filesystem", "http", "s3", "ftp", "sftp"],
     otherwise: "n",
   }),
-  asked("server-name", serverName, "Server name for absolute addresses in playlists (Enter: relative ones)", {
+  asked("server-name", V.serverName.kind, "Server name for absolute addresses in playlists (Enter: relative ones)", {
     optional: true,
   }),
   asked("port", V.packagerPort.kind, "The port to serve at", { otherwise: "5000" }),
@@ -162,9 +153,9 @@ export const variablesOf = (answers: Answers): Map<string, string> => {
   if (cache !== undefined) variables.set(`CASTERPAK_${section}_CACHE_INPUT`, cache.startsWith("y") ? "True" : "False");
   const server = answers.get("server-name") ?? "";
   if (server !== "") {
-    const url = server.includes("://") ? new URL(server) : undefined;
-    variables.set(V.serverName.env, url?.host ?? server);
-    variables.set(V.useHttps.env, url?.protocol === "https:" ? "True" : "False");
+    const { host, isHttps } = V.serverName.kind.parse(server);
+    variables.set(V.serverName.env, host);
+    variables.set(V.useHttps.env, isHttps === true ? "True" : "False");
   }
   return variables;
 };

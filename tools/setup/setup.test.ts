@@ -196,21 +196,27 @@ test("--help says what there is", async (t) => {
   }
 });
 
-test("a start takes the file with --env, and a file that is not there is one line", async (t) => {
+test("a start and the other commands take the file with --env, and a file that is not there is one line", async (t) => {
   const dir = await folder(t);
-  const run = async (file: string): Promise<Ended> => {
-    const child = spawn(process.execPath, [START, "--env", file], { cwd: dir, timeout: 30_000 });
-    let stderr = "";
+  const run = async (file: string, ...command: string[]): Promise<Ended> => {
+    const child = spawn(process.execPath, [START, ...command, "--env", file], { cwd: dir, timeout: 30_000 });
+    let [stdout, stderr] = ["", ""];
+    child.stdout.on("data", (chunk) => {
+      stdout += chunk;
+    });
     child.stderr.on("data", (chunk) => {
       stderr += chunk;
     });
     const [status] = (await once(child, "close")) as [number];
-    return { status, stdout: "", stderr };
+    return { status, stdout, stderr };
   };
   assert.match((await run("nothing.env")).stderr, /^castellan: --env nothing\.env: [^\n]+\n$/);
   writeFileSync(join(dir, ".env"), "PACKAGER_PORT=none\n");
   const { status, stderr } = await run(".env");
   assert.deepEqual([status, stderr.split(":")[1]?.trim()], [64, "PACKAGER_PORT"], "its variables count");
+  assert.match((await run(".env", "packager", "stat")).stderr, /^packager: PACKAGER_PORT: /);
+  assert.match((await run(".env", "doctor")).stdout, /^fail {2}configuration: PACKAGER_PORT: /m);
+  assert.equal((await run(".env", "--help")).status, 64, "what reads no settings takes no file");
 });
 
 test("values are written so that every reader gets them back, or not at all", () => {
