@@ -172,9 +172,9 @@ const subtitlesText = (options: TextOptions, { id, language }: Of<"subtitles">):
 };
 
 /**
- * ContentProtection for players that know one system or another: the scheme itself, Clear Key, the common header. In this
- * order: shaka-player takes the first licence's address of what it holds to be one key system, and dash.js no header with it.
- * A file with a key server of its own has no licence here.
+ * ContentProtection for players that know one system or another: the scheme itself, Clear Key, the common header. In
+ * this order: shaka-player takes the first licence's address of what it holds to be one key system, and dash.js no
+ * header with it. A file with a key server of its own has no licence here.
  */
 const contentProtection = (options: TextOptions): readonly ContentProtection[] => {
   const { view, token, licenceBase } = options;

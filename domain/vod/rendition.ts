@@ -34,7 +34,9 @@ export interface RenditionTrack {
   /** Audio only. */
   readonly sampleRate: number;
   readonly channelCount: number;
-  /** Key frames: presentation time in seconds, sorted (I-frame playlists). Empty for audio, and where they are too many. */
+  /**
+   * Key frames: presentation time in seconds, sorted (I-frame playlists). Empty for audio, and where they are too many.
+   */
   readonly keyFrames: Float64Array;
   /** Key frames alone (I-frame playlists); absent: not counted, the rates of all frames stand for them. */
   readonly keyFrameRates?: { readonly ts: Rates; readonly fmp4: Rates };
