@@ -12,9 +12,9 @@ import type { CutMovie, TrackCuts } from "./plan.ts";
 import type { Rates } from "./rendition.ts";
 
 const BITS = 8;
-/** Counting a segment takes some 50 µs: files of three minutes are counted whole, none takes more than 2 ms. */
-const COUNTED_LARGEST = 16;
-const COUNTED_ALONG = 16;
+/** Counting a segment takes some 50 µs: files of a minute and a half are counted whole, none takes more than 2 ms. */
+const COUNTED_LARGEST = 8;
+const COUNTED_ALONG = 8;
 /** Payload of transport packets, and what it takes. */
 const ROUGH_FACTOR = { ts: PACKET_BYTES / PAYLOAD_BYTES, fmp4: 1 } as const;
 /** Segments that are taken together: a second and a half of pictures that are all key frames, 60 a second. */
