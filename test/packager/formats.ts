@@ -84,7 +84,7 @@ const assertTransport = ({ fetched, list, segments }: Stream<Unit>, video: Sampl
 
 const lateOf = ({ lateSeconds }: Subject, label: string): Tolerance => ({ label, lateSeconds });
 
-/** MPEG-TS: picture with the first sound, and the first sound alone. */
+/** MPEG-TS: picture with the first sound, and each track by itself. */
 export const assertTs = async (subject: Subject): Promise<Stream<Unit>> => {
   const { url, truth, rendition: r = 0 } = subject;
   const [sound] = truth.audio;
@@ -94,9 +94,9 @@ export const assertTs = async (subject: Subject): Promise<Stream<Unit>> => {
   if (sound) assertTsAudio(all.audio, sound, lateOf(subject, "TS"));
   assertTransport(muxed, truth.video);
   assertTimes(muxed, subject);
-  if (sound) {
-    const alone = await tsStream(`${url}/index_${r}_a.m3u8`);
-    assertTsAudio(joined(alone.segments).audio, sound, lateOf(subject, "TS audio"));
+  for (const [index, track] of truth.audio.entries()) {
+    const alone = await tsStream(`${url}/index_${r}_a${index === 0 ? "" : index + 1}.m3u8`);
+    assertTsAudio(joined(alone.segments).audio, track, lateOf(subject, `TS audio ${index}`));
     assertTransport(alone, null);
   }
   if (sound && truth.video) {
