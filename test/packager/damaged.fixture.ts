@@ -11,7 +11,7 @@ const MiB = 2 ** 20;
  * Slots and areas of segments 140, code and its garbage 150, indexes 48 and ready playlists 32 at most; the heap is let
  * grow by what is thrown away.
  */
-const RESIDENT_BYTES_MAX = 512 * MiB;
+const RESIDENT_BYTES_MAX = 640 * MiB;
 /** Files of the index, caches, sockets of this client. */
 const OPEN_FILES_MAX = 512 + 128;
 
