@@ -77,7 +77,10 @@ export const temporaryIn = (dir: string, number: number): string => {
   return join(dir, TEMPORARY_FOLDER, `${process.pid}-${number}`);
 };
 
-/** All entries of a folder, which is made where it is missing. What the caller doesn't know is removed where it is torn or temporary. */
+/**
+ * All entries of a folder, which is made where it is missing. What the caller doesn't know is removed where it is torn
+ * or temporary.
+ */
 export const lookThrough = async (dir: string, isKnown: (name: string) => boolean): Promise<Folder> => {
   const found: FoundFile[] = [];
   const seen = new Set<string>();

@@ -241,7 +241,8 @@ export class PackagerServer {
   }
 
   /**
-   * Refusals have what answers have: a player of another origin that can't read a 404 can't tell it from a dead network.
+   * Refusals have what answers have: a player of another origin that can't read a 404 can't tell it from a dead
+   * network.
    */
   #refuse(exchange: RawExchange, error: unknown): void {
     const code = codeOf(error);
