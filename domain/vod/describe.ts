@@ -37,10 +37,19 @@ const ticksOf = ({ track, firsts }: TrackCuts, plan: SegmentPlan): Float64Array 
   });
 };
 
+/** Made when it is first asked for: media playlists tell of no rates, and those of a long film take milliseconds. */
+const lazily = <T>(make: () => T): (() => T) => {
+  let made: { readonly value: T } | undefined;
+  return () => {
+    made ??= { value: make() };
+    return made.value;
+  };
+};
+
 const videoOf = (
   cuts: TrackCuts,
   track: VideoTrack,
-  { plan, rates }: { readonly plan: SegmentPlan; readonly rates: Rates },
+  { plan, rates }: { readonly plan: SegmentPlan; readonly rates: () => Rates },
 ): RenditionTrack => {
   const segmentTicks = ticksOf(cuts, plan);
   // What precedes the video (an audio track that starts earlier) is no part of it.
@@ -49,23 +58,36 @@ const videoOf = (
   const { codec } = track;
   const isTurned = track.rotation === 90 || track.rotation === 270;
   const [wide, high] = codec.sampleAspectRatio;
-  const keyFrames = keyFramesOf(cuts);
+  const keyFrames = lazily(() => keyFramesOf(cuts));
+  const frameRate = lazily(() => frameRateOf(track));
+  const keyFrameRates = lazily(() => keyFrameRatesOf(cuts, track, { plan, keyFrames: keyFrames() }));
   return {
     kind: "video",
     codecs: codec.codecs,
     timescale: track.timescale,
     segmentTicks,
-    ...rates,
+    get peakBps() {
+      return rates().peakBps;
+    },
+    get averageBps() {
+      return rates().averageBps;
+    },
     language: track.language,
     name: track.name,
     width: isTurned ? codec.height : codec.width,
     height: isTurned ? codec.width : codec.height,
     sampleAspectRatio: isTurned ? [high, wide] : [wide, high],
-    frameRate: frameRateOf(track),
+    get frameRate() {
+      return frameRate();
+    },
     sampleRate: 0,
     channelCount: 0,
-    keyFrames,
-    keyFrameRates: keyFrameRatesOf(cuts, track, { plan, keyFrames }),
+    get keyFrames() {
+      return keyFrames();
+    },
+    get keyFrameRates() {
+      return keyFrameRates();
+    },
   };
 };
 
@@ -89,13 +111,20 @@ const alone = (container: SentStream["container"], { cuts, track, segmentTicks }
   instants: toldMs(segmentTicks, track.timescale),
 });
 
-const audioOf = ({ track, segmentTicks }: Sound, { fmp4, ts }: Record<"fmp4" | "ts", Rates>): RenditionTrack => ({
+const audioOf = ({ track, segmentTicks }: Sound, rates: () => Record<"fmp4" | "ts", Rates>): RenditionTrack => ({
   kind: "audio",
   codecs: track.codec.codecs,
   timescale: track.timescale,
   segmentTicks,
-  ...fmp4,
-  ts,
+  get peakBps() {
+    return rates().fmp4.peakBps;
+  },
+  get averageBps() {
+    return rates().fmp4.averageBps;
+  },
+  get ts() {
+    return rates().ts;
+  },
   language: track.language,
   name: track.name,
   width: 0,
@@ -120,10 +149,15 @@ const mediaBpsOf = ({ plan, video, audio }: CutMovie): number => {
   return seconds > 0 ? Math.ceil((bytes * BITS) / seconds) : 0;
 };
 
-/** Describes a file for manifests: a pass over its sizes, so keep what it gives. */
-export const describe = (cut: CutMovie, place: { readonly uri: string; readonly version: string }): Rendition => {
-  const { movie, plan, video, audio } = cut;
-  const sounds = soundsOf(cut);
+interface AllRates {
+  readonly muxedTs: Rates;
+  readonly muxedFmp4: Rates;
+  readonly picture: Rates;
+  readonly sounds: readonly Record<"fmp4" | "ts", Rates>[];
+}
+
+const allRatesOf = (cut: CutMovie, sounds: readonly Sound[]): AllRates => {
+  const { plan, video, audio } = cut;
   const instants = toldMs(plan.starts, 1);
   const muxed = { video, audio: audio[0] ?? null, instants };
   const [muxedTs = NOTHING, muxedFmp4 = NOTHING, picture = NOTHING, ...ofSounds] = ratesOf(cut, [
@@ -132,18 +166,35 @@ export const describe = (cut: CutMovie, place: { readonly uri: string; readonly 
     { container: "fmp4", video, audio: null, instants },
     ...sounds.flatMap((sound) => [alone("fmp4", sound), alone("ts", sound)]),
   ]);
+  const ofSound = (n: number) => ({ fmp4: ofSounds[2 * n] ?? NOTHING, ts: ofSounds[2 * n + 1] ?? NOTHING });
+  return { muxedTs, muxedFmp4, picture, sounds: sounds.map((_, n) => ofSound(n)) };
+};
+
+/** Describes a file for manifests: passes over its sizes where rates are asked for, so keep what it gives. */
+export const describe = (cut: CutMovie, place: { readonly uri: string; readonly version: string }): Rendition => {
+  const { movie, plan, video } = cut;
+  const sounds = soundsOf(cut);
+  const rates = lazily(() => allRatesOf(cut, sounds));
+  const mediaBps = lazily(() => mediaBpsOf(cut));
+  const silence = { fmp4: NOTHING, ts: NOTHING };
   const [videoTrack] = movie.video;
   return {
     ...place,
     plan,
-    video: video && videoTrack ? videoOf(video, videoTrack, { plan, rates: picture }) : null,
-    audio: sounds.map((sound, n) =>
-      audioOf(sound, { fmp4: ofSounds[2 * n] ?? NOTHING, ts: ofSounds[2 * n + 1] ?? NOTHING }),
-    ),
-    muxedPeakBps: muxedTs.peakBps,
-    muxedAverageBps: muxedTs.averageBps,
-    muxedFmp4,
-    mediaBps: mediaBpsOf(cut),
+    video: video && videoTrack ? videoOf(video, videoTrack, { plan, rates: () => rates().picture }) : null,
+    audio: sounds.map((sound, n) => audioOf(sound, () => rates().sounds[n] ?? silence)),
+    get muxedPeakBps() {
+      return rates().muxedTs.peakBps;
+    },
+    get muxedAverageBps() {
+      return rates().muxedTs.averageBps;
+    },
+    get muxedFmp4() {
+      return rates().muxedFmp4;
+    },
+    get mediaBps() {
+      return mediaBps();
+    },
     closedCaptions: null,
   };
 };
@@ -188,20 +239,3 @@ export const withSampleEncryption = (rendition: Rendition, cut: CutMovie): Rendi
 /** The samples of a track in one segment. */
 export const samplesIn = ({ track, firsts }: TrackCuts, segment: number): Samples =>
   track.table.samples(firsts[segment] ?? 0, firsts[segment + 1] ?? 0);
-
-/** The file's bytes that samples lie in, `[low, high)`; equal when there are none. */
-export const spanOf = (...parts: readonly (Samples | null)[]): readonly [low: number, high: number] => {
-  let low = Number.POSITIVE_INFINITY;
-  let high = 0;
-  for (const samples of parts) {
-    if (!samples) continue;
-    const { offset, size, count } = samples;
-    for (let index = 0; index < count; index += 1) {
-      const at = offset[index] ?? 0;
-      if (at < low) low = at;
-      const end = at + (size[index] ?? 0);
-      if (end > high) high = end;
-    }
-  }
-  return high === 0 ? [0, 0] : [low, high];
-};
