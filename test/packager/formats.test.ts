@@ -8,6 +8,7 @@ import { answerOf, assertHead, assertRanges } from "./client.ts";
 import { assertMpd } from "./dash.ts";
 import { assertFmp4, assertSameCuts, assertTs } from "./formats.ts";
 import { assertIFrames } from "./iframes.ts";
+import { assertMasters } from "./rates.ts";
 import { inputsServed, NOT_IN_TS, REFUSED, SERVED } from "./subjects.ts";
 
 const TS_LEAVES = ["master.m3u8", "index.m3u8", "segment1_0_av.ts"];
@@ -27,6 +28,7 @@ describe("every input", { concurrency: 2 }, () => {
       const inTs = !NOT_IN_TS.has(name);
       await assertMpd(subject);
       await assertIFrames(subject, { inTs });
+      if (subject.truth.audio.length < 2) await assertMasters(subject, { inTs });
       if (!inTs) return;
       const ts = await assertTs(subject);
       assertSameCuts(ts, fmp4, subject.truth.video ? "video" : "audio");

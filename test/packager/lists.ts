@@ -18,6 +18,7 @@ export interface MediaList {
   readonly init: string | null;
   readonly segments: readonly ListedSegment[];
   readonly totalSeconds: number;
+  readonly targetSeconds: number;
 }
 
 /** Complains of anything in a playlist that its standard doesn't know. */
@@ -35,7 +36,7 @@ const keyOf = (key: HLS.types.Segment["key"], from: string): ListedSegment["key"
 export const mediaList = async (url: string): Promise<MediaList> => {
   const list = parsedList(url, await textOf(url));
   assert.ok(!list.isMasterPlaylist, url);
-  const { segments, endlist, playlistType } = list as HLS.types.MediaPlaylist;
+  const { segments, endlist, playlistType, targetDuration } = list as HLS.types.MediaPlaylist;
   assert.ok(endlist && playlistType === "VOD" && segments.length > 0, url);
   const resolve = (uri: string): string => new URL(uri, url).href;
   const map = segments[0]?.map;
@@ -45,5 +46,5 @@ export const mediaList = async (url: string): Promise<MediaList> => {
     key: keyOf(segment.key, url),
   }));
   const totalSeconds = listed.reduce((sum, { seconds }) => sum + seconds, 0);
-  return { url, init: map ? resolve(map.uri) : null, segments: listed, totalSeconds };
+  return { url, init: map ? resolve(map.uri) : null, segments: listed, totalSeconds, targetSeconds: targetDuration };
 };
