@@ -30,7 +30,9 @@ export const baseOf = (request: RawRequest, options: AddressOptions): string => 
   return `${told === "https" || told === "http" ? told : scheme}://${host}${urlPrefix}`;
 };
 
-/** The same with the request's own host where none is configured, for addresses that players do not resolve themselves. */
+/**
+ * The same with the request's own host where none is configured, for addresses that players do not resolve themselves.
+ */
 export const hostedBaseOf = (request: RawRequest, options: AddressOptions): string => {
   const base = baseOf(request, options);
   const host = request.header("host") ?? "";

@@ -24,7 +24,9 @@ export interface TimedText {
 /** A feature film has some 2,000 cues; live captions of a day 30,000. */
 export const CUES_MAX = 100_000;
 const CUE_TEXT_LENGTH_MAX = 8_192;
-/** Files above this are not read: this much of the worst of them takes half a second, in which nobody else is served. */
+/**
+ * Files above this are not read: this much of the worst of them takes half a second, in which nobody else is served.
+ */
 export const SUBTITLE_BYTES_MAX = 4 * 1024 * 1024;
 
 /** Text as it stands in cues: no tags of its own, no references of its own. */

@@ -1,5 +1,6 @@
 /**
- * Movies that say enormous things in a few bytes: each number is one that a reader takes, so that what is made of them has
+ * Movies that say enormous things in a few bytes: each number is one that a reader takes, so that what is made of
+ * them has
  * to have limits of its own. Media are holes in a sparse file.
  */
 import { closeSync, ftruncateSync, openSync, readFileSync, writeSync } from "node:fs";

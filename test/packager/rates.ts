@@ -1,4 +1,6 @@
-/** What multivariant playlists say of a file: its codecs, and the rates of what is really sent (RFC 8216bis §4.4.6.2). */
+/**
+ * What multivariant playlists say of a file: its codecs, and the rates of what is really sent (RFC 8216bis §4.4.6.2).
+ */
 import assert from "node:assert/strict";
 import type HLS from "hls-parser";
 import { textOf } from "./client.ts";

@@ -1,4 +1,6 @@
-/** A packager as a process of its own, asked over connections that are kept, and watched: its memory, files, and words. */
+/**
+ * A packager as a process of its own, asked over connections that are kept, and watched: its memory, files, and words.
+ */
 import { readdirSync, readFileSync } from "node:fs";
 import http from "node:http";
 import { type Node, startNode } from "../support/platform.ts";
