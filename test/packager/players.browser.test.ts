@@ -4,7 +4,7 @@ import type { Browser } from "playwright-core";
 import { startTestPackager, type TestPackager } from "../../actors/packager/packager.fixture.ts";
 import { chromiumPath, launchChromium } from "../support/browser.ts";
 import { films, HEIGHTS, SETS } from "./players/media.ts";
-import { watchAll } from "./players/scenario.ts";
+import { watchAll, watchSome } from "./players/scenario.ts";
 import { openViewer, type PlayerKind, servePlayers, type Viewer } from "./players/viewer.ts";
 
 const skip = chromiumPath ? false : "skipped: needs Chromium";
@@ -60,7 +60,9 @@ const show = async ({ player, address, env = {} }: Show, watch: (viewer: Viewer)
   }
 };
 
-const CLEAR: readonly (readonly [string, PlayerKind, string])[] = [
+type Row = readonly [name: string, player: PlayerKind, leaf: string];
+
+const CLEAR: readonly Row[] = [
   ["hls.js plays HLS in MPEG-TS", "hls", "master.m3u8"],
   ["hls.js plays HLS in fMP4", "hls", "cmaf.m3u8"],
   ["shaka-player plays HLS in MPEG-TS", "shaka", "master.m3u8"],
@@ -69,9 +71,56 @@ const CLEAR: readonly (readonly [string, PlayerKind, string])[] = [
   ["dash.js plays DASH", "dash", "manifest.mpd"],
 ];
 
+/** By method; `encrypted` is what a script can't read, because the browser decrypts it. */
+const ENCRYPTED: readonly (readonly [method: string, encrypted: boolean, rows: readonly Row[]])[] = [
+  [
+    "aes-128",
+    false,
+    [
+      ["hls.js plays HLS in MPEG-TS", "hls", "master.m3u8"],
+      ["hls.js plays HLS in fMP4", "hls", "cmaf.m3u8"],
+      ["shaka-player plays HLS in MPEG-TS", "shaka", "master.m3u8"],
+      ["shaka-player plays HLS in fMP4", "shaka", "cmaf.m3u8"],
+    ],
+  ],
+  [
+    "cenc",
+    true,
+    [
+      ["hls.js plays HLS in fMP4 with a licence", "hls", "cmaf.m3u8"],
+      ["shaka-player plays HLS in fMP4 with a key", "shaka", "cmaf.m3u8"],
+      ["shaka-player plays DASH with a licence", "shaka", "manifest.mpd"],
+      ["dash.js plays DASH with a licence", "dash", "manifest.mpd"],
+    ],
+  ],
+  [
+    "cbcs",
+    true,
+    [
+      ["hls.js plays HLS in fMP4 with a licence", "hls", "cmaf.m3u8"],
+      ["shaka-player plays HLS in fMP4 with a key", "shaka", "cmaf.m3u8"],
+      ["shaka-player plays DASH with a licence", "shaka", "manifest.mpd"],
+      ["dash.js plays DASH with a licence", "dash", "manifest.mpd"],
+    ],
+  ],
+  ["sample-aes", false, [["hls.js plays HLS in MPEG-TS", "hls", "master.m3u8"]]],
+];
+const SECRET = "a secret that keys are made from".replaceAll(" ", "-");
+
 describe("a set of three pictures and two languages", { skip, concurrency: SIDE_BY_SIDE }, () => {
   for (const [name, player, leaf] of CLEAR) {
     test(`${name}: seeks, rungs up and down, the other language, the last picture`, () =>
       show({ player, address: `${SETS.shared}/${leaf}` }, (viewer) => watchAll(viewer, HEIGHTS)));
+    test(`${name} of files whose key frames differ`, () =>
+      show({ player, address: `${SETS.differing}/${leaf}` }, (viewer) => watchSome(viewer, HEIGHTS)));
+  }
+  for (const [method, encrypted, rows] of ENCRYPTED) {
+    const env = { CASTERPAK_ENCRYPTION_METHOD: method, CASTERPAK_ENCRYPTION_SECRET: SECRET };
+    for (const [name, player, leaf] of rows) {
+      test(`${method}: ${name}`, () =>
+        show({ player, address: `${SETS.shared}/${leaf}`, env }, (viewer) =>
+          watchSome(viewer, HEIGHTS, { encrypted }),
+        ));
+    }
   }
 });

@@ -7,6 +7,28 @@ const BUFFER_SECONDS = 4;
 /** Of what is buffered, where a player may throw the rest away at a switch. */
 const KEPT_SECONDS = 1;
 
+/**
+ * What hls.js tells of its own doings: it left a segment alone for one of another rung, it fetched the one again that it
+ * plays, since it reckons with when pictures are decoded, or the picture stood still, which the page judges by itself.
+ */
+const HARMLESS = ["aborted", "bufferAppendNoProgress", "bufferStalledError"];
+
+/** hls.js prefers a key to a licence, but decrypts samples of MPEG-TS alone with it: in fMP4 it is shown the licence. */
+const withoutKeys = (Loader) =>
+  class extends Loader {
+    load(context, config, { onSuccess, ...callbacks }) {
+      const isFmp4 = ({ data }) => typeof data === "string" && data.includes("#EXT-X-MAP");
+      const keep = (response) =>
+        isFmp4(response)
+          ? { ...response, data: response.data.replace(/^#EXT-X-KEY:.*"identity".*\n/gm, "") }
+          : response;
+      super.load(context, config, {
+        ...callbacks,
+        onSuccess: (response, ...rest) => onSuccess(keep(response), ...rest),
+      });
+    }
+  };
+
 const openHls = (video, url, complain) => {
   const { Hls } = window;
   const hls = new Hls({
@@ -14,9 +36,11 @@ const openHls = (video, url, complain) => {
     maxMaxBufferLength: BUFFER_SECONDS,
     enableWorker: false,
     emeEnabled: true,
+    pLoader: withoutKeys(Hls.DefaultConfig.loader),
+    drmSystems: { "org.w3.clearkey": { licenseUrl: new URL("clearkey", url).href } },
   });
   hls.on(Hls.Events.ERROR, (_, { type, details, fatal, reason, error, frag }) => {
-    if (details === Hls.ErrorDetails.INTERNAL_ABORTED) return; // it left a segment alone for one of another rung
+    if (!fatal && HARMLESS.includes(details)) return;
     complain(["hls.js", type, details, fatal ? "fatal" : "", reason ?? error?.message, frag?.url].join(" "));
   });
   hls.on(Hls.Events.MANIFEST_PARSED, () => {

@@ -31,7 +31,8 @@ export const SETS = {
 } as const;
 
 const CUE_EVERY_SECONDS = 2;
-const CUE_SECONDS = 1.5;
+/** How long a cue is shown. */
+export const CUE_SECONDS = 1.5;
 
 const clock = (seconds: number): string => `00:00:${seconds.toFixed(3).padStart(6, "0")}`;
 

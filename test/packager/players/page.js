@@ -9,17 +9,17 @@ document.body.append(video);
 const ROW = { blocks: 20, width: 320, height: 16, share: 1 / 15 };
 const SILENT_DECIBELS = -70;
 const FFT = 2048;
+const HUNGRY_SECONDS = 0.5;
 const BUFFERED_SECONDS = 2.5;
 const TIMEOUT_MS = 20_000;
 
 const canvas = new OffscreenCanvas(ROW.width, ROW.height);
 const drawing = canvas.getContext("2d", { willReadFrequently: true });
 
-/** The frame number in the picture that is shown; null where it can't be read. */
-const readCounter = () => {
-  const { videoWidth: width, videoHeight: height } = video;
+/** The frame number in a picture; null where it can't be read. */
+const readCounter = (picture, width, height) => {
   const rowHeight = height * ROW.share;
-  drawing.drawImage(video, 0, height - rowHeight, width, rowHeight, 0, 0, ROW.width, ROW.height);
+  drawing.drawImage(picture, 0, height - rowHeight, width, rowHeight, 0, 0, ROW.width, ROW.height);
   const { data } = drawing.getImageData(0, ROW.height / 2, ROW.width, 1);
   const blockWidth = ROW.width / ROW.blocks;
   const levels = Array.from({ length: ROW.blocks }, (_, n) => data[4 * Math.floor((n + 0.5) * blockWidth)]);
@@ -62,10 +62,17 @@ video.addEventListener("waiting", () => {
   if (frames.length === 0 || video.seeking || isDisturbed) return;
   const { buffered, currentTime: at } = video;
   const ranges = Array.from({ length: buffered.length }, (_, n) => [buffered.start(n), buffered.end(n)]);
-  waits.push({ at, ranges });
+  // With something to play it waits for a decoder that has no share of a busy machine.
+  const isFed = ([start, end]) => start <= at && end > Math.min(at + HUNGRY_SECONDS, video.duration - 0.1);
+  if (!ranges.some(isFed)) waits.push({ at, ranges });
 });
-const onFrame = (_, { mediaTime, width, height }) => {
-  frames.push({ mediaTime, counter: readCounter(), width, height, pitch: readPitch(), at: video.currentTime });
+/** What is shown at this moment. */
+const pictureNow = () => {
+  const { videoWidth: width, videoHeight: height, currentTime: at } = video;
+  return { mediaTime: at, at, counter: width > 0 ? readCounter(video, width, height) : null, height };
+};
+const onFrame = (_, { mediaTime, height }) => {
+  frames.push({ ...pictureNow(), mediaTime, height, pitch: readPitch() });
   video.requestVideoFrameCallback(onFrame);
 };
 video.requestVideoFrameCallback(onFrame);
@@ -131,15 +138,15 @@ const watch = {
     }
     return heard;
   },
-  /** Gives a picture at the new place. */
+  /** Gives the picture at the new place, seen before it goes on. */
   async seek(seconds) {
     isDisturbed = true;
+    video.pause();
     video.currentTime = seconds;
-    const isThere = ({ mediaTime }) => Math.abs(mediaTime - seconds) < 1;
-    const hasPicture = () => video.videoHeight === 0 || isThere(frames.at(-1));
-    await until("the end of the seek", () => !video.seeking && video.readyState >= 3 && hasPicture());
-    const place = { ...frames.at(-1), at: video.currentTime };
-    await until("time to go on", () => video.currentTime > seconds || video.ended);
+    await until("the end of the seek", () => !video.seeking && video.readyState >= 3);
+    const place = pictureNow();
+    await video.play();
+    await until("time to go on", () => video.currentTime > seconds);
     isDisturbed = false;
     return place;
   },
@@ -160,17 +167,33 @@ const watch = {
     });
     isDisturbed = false;
   },
-  /** Gives cues when they are shown. */
-  async read(code) {
-    player.chooseText(code);
-    return until(`${code} to be written`, () => {
+  /** Gives cues with that word when they are shown. */
+  written: (word) =>
+    until(`${word} to be written`, () => {
       const shown = texts();
-      return shown.length > 0 ? { shown, at: video.currentTime } : undefined;
-    });
+      return shown.some(({ text }) => text.startsWith(word)) ? { shown, at: video.currentTime } : undefined;
+    }),
+  /** The same in a language that is chosen. */
+  read(code, word) {
+    player.chooseText(code);
+    return watch.written(word);
   },
+  /** Stands still, for a picture of the page to be taken; gives the time. */
+  hold() {
+    video.pause();
+    return video.currentTime;
+  },
+  /** The frame number in a picture of the page, as base64 of a PNG. */
+  async readImage(base64) {
+    const picture = await createImageBitmap(await (await fetch(`data:image/png;base64,${base64}`)).blob());
+    return readCounter(picture, picture.width, picture.height);
+  },
+  goOn: () => (video.ended ? undefined : video.play()),
   async end() {
-    await until("the end", () => video.ended);
-    return frames.at(-1);
+    // dash.js stands still there by itself.
+    const isOver = () => video.ended || (video.paused && video.currentTime >= video.duration - 0.05);
+    await until("the end", isOver);
+    return pictureNow();
   },
   close: () => player.close(),
 };

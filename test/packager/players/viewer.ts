@@ -42,12 +42,18 @@ export const servePlayers = async (t: Cleaner): Promise<string> => {
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
 };
 
-/** A picture that was shown, with what the player says of it and what sounded. */
-export interface Frame {
-  /** Seconds of the player's time. */
-  readonly mediaTime: number;
+/** A picture that was shown. */
+export interface Picture {
+  /** The player's time, in seconds. */
   readonly at: number;
+  /** Null: it can't be read. */
   readonly counter: number | null;
+}
+
+/** One among others, with what sounded. */
+export interface Frame extends Picture {
+  /** When it is due by the player's time, in seconds. */
+  readonly mediaTime: number;
   readonly height: number;
   readonly pitch: number | null;
 }
@@ -63,6 +69,8 @@ export interface State {
   readonly duration: number;
   readonly currentTime: number;
 }
+
+const LOOKS_MAX = 10;
 
 export interface Written {
   readonly shown: readonly { readonly text: string; readonly startTime: number }[];
@@ -101,11 +109,26 @@ export class Viewer {
   readonly texts = () => this.#call<readonly string[]>("texts");
   readonly play = (seconds: number) => this.#call<readonly Frame[]>("play", seconds);
   readonly listen = (count: number) => this.#call<readonly Heard[]>("listen", count);
-  readonly seek = (seconds: number) => this.#call<Frame>("seek", seconds);
+  readonly seek = (seconds: number) => this.#call<Picture>("seek", seconds);
   readonly switchTo = (height: number) => this.#call<Frame>("switchTo", height);
   readonly speak = (code: string, band: readonly [number, number]) => this.#call<void>("speak", code, band);
-  readonly read = (code: string) => this.#call<Written>("read", code);
-  readonly end = () => this.#call<Frame | undefined>("end");
+  readonly read = (code: string, word: string) => this.#call<Written>("read", code, word);
+  readonly written = (word: string) => this.#call<Written>("written", word);
+  /**
+   * The picture on the screen, of media that no script can read, such as encrypted ones; it stands still meanwhile. The
+   * screen may be behind: it is looked at until it shows what is due, a few times at most.
+   */
+  async look(isDue: (picture: Picture) => boolean): Promise<Picture> {
+    const at = await this.#call<number>("hold");
+    for (let look = 1; ; look += 1) {
+      const image = await this.#page.locator("video").screenshot();
+      const picture = { at, counter: await this.#call<number | null>("readImage", image.toString("base64")) };
+      if (look < LOOKS_MAX && !isDue(picture)) continue;
+      await this.#call("goOn");
+      return picture;
+    }
+  }
+  readonly end = () => this.#call<Picture>("end");
 
   async close(): Promise<void> {
     await this.#call("close");
