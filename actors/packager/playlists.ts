@@ -19,7 +19,7 @@ import type { SegmentPlan } from "../../domain/vod/plan.ts";
 import type { Rendition } from "../../domain/vod/rendition.ts";
 import { type SegmentRange, segmentRange } from "../../domain/vod/selection.ts";
 import type { FileProtection, StreamChoice } from "./protection.ts";
-import { assertServable, type Offer, servable } from "./servable.ts";
+import { assertServable, isServable, type Offer, servable } from "./servable.ts";
 import { belowSet, memberAt, renditionsOf, type SetView } from "./set-view.ts";
 import type { Member } from "./sets.ts";
 
@@ -102,6 +102,8 @@ const masterText = (options: TextOptions, { container }: Of<"master">): string =
     childManifestFilename,
     query: joined(childQuery(query), subtitles.length > 0 ? subtitleQuery(query) : "", token),
     subtitles,
+    isOffered: ({ index }, audio) =>
+      isServable(offerOf(options, { container, rendition: index, tracks: { video: false, audio } })),
     sessionKeys: [],
   });
 };

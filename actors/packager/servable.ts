@@ -50,7 +50,7 @@ export const assertServable = (offer: Offer): void => {
   if (reason !== null) fail("MEDIA_UNSUPPORTED", { path: offer.path, reason });
 };
 
-const isServable = (offer: Offer): boolean => {
+export const isServable = (offer: Offer): boolean => {
   try {
     assertServable(offer);
     return true;

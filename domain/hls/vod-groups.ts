@@ -34,12 +34,16 @@ const areAlike = (one: readonly AudioEntry[], other: readonly AudioEntry[]): boo
   one.length === other.length &&
   one.every(({ muxed, track }, n) => muxed === other[n]!.muxed && isSameAudio(track, other[n]!.track));
 
+/** Whether an audio track can be had in the container: the n-th one of a variant. */
+export type IsOffered = (source: Variant, audio: number) => boolean;
+
 /** Audio files of the set, the best one of each language and name: for videos that have no sound. */
-const separateAudio = (variants: readonly Variant[]): AudioEntry[] => {
+const separateAudio = (variants: readonly Variant[], isOffered: IsOffered): AudioEntry[] => {
   const best = new Map<string, AudioEntry>();
   for (const source of variants) {
     if (source.rendition.video !== null) continue;
     source.rendition.audio.forEach((track, audio) => {
+      if (!isOffered(source, audio)) return;
       const key = `${track.language}\n${track.name}`;
       const known = best.get(key);
       if (!known || known.track.averageBps < track.averageBps) best.set(key, { track, source, audio, muxed: false });
@@ -57,14 +61,14 @@ const entriesOf = (source: Variant, demuxed: boolean): AudioEntry[] =>
  */
 export const audioGroupsOf = (
   variants: readonly Variant[],
-  { demuxed }: { readonly demuxed: boolean },
+  { demuxed, isOffered = () => true }: { readonly demuxed: boolean; readonly isOffered?: IsOffered | undefined },
 ): ReadonlyMap<Variant, AudioGroup> => {
   const groups: AudioGroup[] = [];
   const groupOf = new Map<Variant, AudioGroup>();
-  const separate = separateAudio(variants);
+  const separate = separateAudio(variants, isOffered);
   for (const variant of variants) {
     if (variant.audioOnly || variant.rendition.video === null) continue;
-    const own = entriesOf(variant, demuxed);
+    const own = entriesOf(variant, demuxed).filter(({ source, audio }) => isOffered(source, audio));
     const entries = own.length === 0 ? separate : own;
     if (entries.every(({ muxed }) => muxed)) continue;
     let group = groups.find((known) => areAlike(known.entries, entries));

@@ -274,3 +274,20 @@ test("without attributes CMAF has its sound within the video's stream, and the r
   assert.equal(told(renditionOf()), crlf(`${head}BANDWIDTH=1130000\ncmaf_0_av.m3u8\n`));
   assert.equal(told(renditionOf({ video: null })), crlf(`${head}BANDWIDTH=130000\ncmaf_0_a.m3u8\n`));
 });
+
+test("audio that has no place in the container is in no group, and its file's picture is listed all the same", () => {
+  const audio = [{ language: "en" }, { language: "de", codecs: "Opus" }, { language: "fr" }];
+  const [first] = [renditionOf({ uri: "../a.mp4", audio })];
+  const isOffered: MasterOptions["isOffered"] = ({ rendition }, n) => rendition.audio[n]?.codecs !== "Opus";
+  const languages = (set: readonly Rendition[]) =>
+    [...masterOf(set, "", { isOffered }).matchAll(/LANGUAGE="(\w+)".*?(?:URI="([^"]+)")?\r$/gm)].map(
+      ([, ...found]) => found,
+    );
+  assert.deepEqual(languages([first]), [
+    ["en", undefined],
+    ["fr", "../a.mp4/index_0_a3.m3u8"],
+  ]);
+  const silent = renditionOf({ uri: "v", audio: [], muxedPeakBps: 3_000_000, video: { peakBps: 3_000_000 } });
+  const alone = renditionOf({ uri: "a", video: null, audio: [{ codecs: "Opus" }] });
+  assert.doesNotMatch(masterOf([alone, silent], "", { isOffered }), /EXT-X-MEDIA|AUDIO=/);
+});

@@ -10,6 +10,7 @@ import {
   type AudioGroup,
   audioGroupsOf,
   audioLines,
+  type IsOffered,
   quoted,
   type SubtitleTrack,
   subtitleLines,
@@ -32,6 +33,8 @@ export interface MasterOptions {
   /** Passed on to media playlists: behind a `?`, already encoded. Empty: none. */
   readonly query: string;
   readonly subtitles: readonly SubtitleTrack[];
+  /** Audio that has no place in the container is in no group; all of it has where absent. */
+  readonly isOffered?: IsOffered;
   /** Announced as EXT-X-SESSION-KEY (§4.3.4.5). */
   readonly sessionKeys: readonly PlaylistKey[];
 }
@@ -197,7 +200,9 @@ const versionOf = (options: MasterOptions, media: readonly string[]): number | n
  */
 export const vodMasterPlaylist = (variants: readonly Variant[], options: MasterOptions): string => {
   const demuxed = options.container === "fmp4";
-  const groups = options.attributes ? audioGroupsOf(variants, { demuxed }) : new Map<Variant, AudioGroup>();
+  const groups = options.attributes
+    ? audioGroupsOf(variants, { demuxed, isOffered: options.isOffered })
+    : new Map<Variant, AudioGroup>();
   const rich = demuxed || options.revision !== 0;
   const captions = rich && variants.some(({ rendition }) => rendition.closedCaptions === true);
   const master: Master = { options, groups, rich, captions };

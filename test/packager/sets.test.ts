@@ -10,7 +10,7 @@ import { assertPlayed, assertPlayedToAnEnd } from "./expected.ts";
 import { assertFmp4, assertSameCuts, assertTs } from "./formats.ts";
 import { assertIFrames } from "./iframes.ts";
 import { parsedList } from "./lists.ts";
-import { rendition, sound } from "./media.ts";
+import { made, rendition, sound } from "./media.ts";
 import { play } from "./play.ts";
 import type { Subject } from "./subjects.ts";
 import { truthOf } from "./truth.ts";
@@ -102,6 +102,24 @@ test("sound by itself in a set with pictures is cut where they are", async (t) =
   const [played = []] = await play([`${url}/manifest.mpd`]);
   assert.deepEqual(
     played.map(({ kind }) => kind),
+    ["video", "audio"],
+  );
+});
+
+test("a second sound without a place in a transport stream is offered in fMP4 and in DASH alone", async (t) => {
+  const packager = await startTestPackager(t, { folder });
+  const film = await rendition(path.join(folder, "film.mp4"), { width: 64, gop: 50 });
+  const file = path.join(folder, "opus.mp4");
+  await made(file, `-i ${film} -map 0:v -map 0:a -map 0:a -c copy -c:a:1 libopus -metadata:s:a:1 language=deu`);
+  const url = `${packager.url}/i/opus.mp4`;
+  const languages = async (leaf: string) =>
+    [...(await textOf(`${url}/${leaf}`)).matchAll(/(?:LANGUAGE|lang)="(\w+)"/g)].map(([, language]) => language);
+  assert.deepEqual(await languages("master.m3u8"), []);
+  assert.ok((await languages("cmaf.m3u8")).includes("de"));
+  assert.ok((await languages("manifest.mpd")).includes("de"));
+  const [ts = []] = await play([`${url}/master.m3u8`]);
+  assert.deepEqual(
+    ts.map(({ kind }) => kind),
     ["video", "audio"],
   );
 });
