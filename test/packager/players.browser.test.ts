@@ -1,10 +1,12 @@
 /** What the packager serves, played by three players in a real browser. */
+import assert from "node:assert/strict";
 import { after, describe, test } from "node:test";
 import type { Browser } from "playwright-core";
 import { startTestPackager, type TestPackager } from "../../actors/packager/packager.fixture.ts";
+import { makeToken, tokenKey } from "../../actors/packager/tokens.ts";
 import { chromiumPath, launchChromium } from "../support/browser.ts";
 import { films, HEIGHTS, SETS } from "./players/media.ts";
-import { watchAll, watchSome } from "./players/scenario.ts";
+import { listen, readAll, watchAll, watchClip, watchSome } from "./players/scenario.ts";
 import { openViewer, type PlayerKind, servePlayers, type Viewer } from "./players/viewer.ts";
 
 const skip = chromiumPath ? false : "skipped: needs Chromium";
@@ -46,14 +48,18 @@ interface Show {
   /** Below the prefix. */
   readonly address: string;
   readonly env?: Readonly<Record<string, string>>;
+  readonly picture?: boolean;
 }
 
-const show = async ({ player, address, env = {} }: Show, watch: (viewer: Viewer) => Promise<void>): Promise<void> => {
+const show = async (
+  { player, address, env = {}, picture = true }: Show,
+  watch: (viewer: Viewer) => Promise<void>,
+): Promise<void> => {
   const { folder, players, browser } = await theatre();
   const { url } = await packagerWith(folder, env);
   const viewer = await openViewer(browser, players, player);
   try {
-    await viewer.open(player, `${url}/i/${address}`);
+    await viewer.open(player, `${url}/i/${address}`, { picture });
     await watch(viewer);
   } finally {
     await viewer.close();
@@ -107,6 +113,18 @@ const ENCRYPTED: readonly (readonly [method: string, encrypted: boolean, rows: r
 ];
 const SECRET = "a secret that keys are made from".replaceAll(" ", "-");
 
+/** What the query asks for, and what of the film is seen then. */
+const CLIP = { query: "start=6&end=14", clip: [6, 14] } as const;
+const BESIDE = { query: "subtitle_file_pattern=identifier_langcode", words: { en: "beside en", de: "beside de" } };
+const PASSWORD = "a password that tokens are signed with";
+
+/** As an operator's own server gives it to a viewer: for the set alone. */
+const shortToken = (set: string): string => {
+  const endSeconds = Math.floor(Date.now() / 1000) + 600;
+  const fields = { ip: null, startSeconds: null, endSeconds, acl: [`/i/${set}/*`], id: null, data: null };
+  return `hdnts=${makeToken(fields, { key: tokenKey(PASSWORD) })}`;
+};
+
 describe("a set of three pictures and two languages", { skip, concurrency: SIDE_BY_SIDE }, () => {
   for (const [name, player, leaf] of CLEAR) {
     test(`${name}: seeks, rungs up and down, the other language, the last picture`, () =>
@@ -121,6 +139,43 @@ describe("a set of three pictures and two languages", { skip, concurrency: SIDE_
         show({ player, address: `${SETS.shared}/${leaf}`, env }, (viewer) =>
           watchSome(viewer, HEIGHTS, { encrypted }),
         ));
+    }
+  }
+});
+
+describe("other films", { skip, concurrency: SIDE_BY_SIDE }, () => {
+  for (const [name, player, leaf] of CLEAR) {
+    const { query, clip } = CLIP;
+    test(`${name}: of a clip, as if there were no more`, () =>
+      show({ player, address: `${SETS.shared}/${leaf}?${query}` }, (viewer) => watchClip(viewer, { clip })));
+    test(`${name}: subtitles beside the media, in two languages, of a clip too`, () =>
+      show({ player, address: `${SETS.shared}/${leaf}?${BESIDE.query}&${query}` }, (viewer) =>
+        readAll(viewer, BESIDE.words, { clip }),
+      ));
+    test(`${name}: subtitles inside of the media`, () =>
+      show({ player, address: `${SETS.file}/${leaf}` }, (viewer) => readAll(viewer, { en: "inside" })));
+    test(`${name}: without pictures`, () => show({ player, address: `${SETS.sound}/${leaf}`, picture: false }, listen));
+  }
+});
+
+describe("a film under a token", { skip, concurrency: SIDE_BY_SIDE }, () => {
+  for (const [method, encrypted, rows] of ENCRYPTED.slice(0, 2)) {
+    const env = {
+      CASTERPAK_ENCRYPTION_METHOD: method,
+      CASTERPAK_ENCRYPTION_SECRET: SECRET,
+      CASTERPAK_TOKEN_PASSWORD: PASSWORD,
+    };
+    for (const [name, player, leaf] of rows) {
+      test(`${method}: ${name}, all that follows the first address by the session's token`, () =>
+        show({ player, address: `${SETS.shared}/${leaf}?${shortToken(SETS.shared)}`, env }, async (viewer) => {
+          await watchSome(viewer, HEIGHTS, { encrypted });
+          const [first = "", ...others] = viewer.asked;
+          assert.match(first, /[?]hdnts=/);
+          assert.deepEqual(
+            others.filter((address) => !/[?&]hdntl=/.test(address) || address.includes("hdnts=")),
+            [],
+          );
+        }));
     }
   }
 });

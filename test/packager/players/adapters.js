@@ -37,7 +37,8 @@ const openHls = (video, url, complain) => {
     enableWorker: false,
     emeEnabled: true,
     pLoader: withoutKeys(Hls.DefaultConfig.loader),
-    drmSystems: { "org.w3.clearkey": { licenseUrl: new URL("clearkey", url).href } },
+    drmSystems: { "org.w3.clearkey": { licenseUrl: url } },
+    licenseXhrSetup: (request, _, { decryptdata }) => request.open("POST", decryptdata.uri), // as the playlist has it
   });
   hls.on(Hls.Events.ERROR, (_, { type, details, fatal, reason, error, frag }) => {
     if (!fatal && HARMLESS.includes(details)) return;

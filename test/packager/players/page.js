@@ -98,7 +98,7 @@ const untilBuffered = () =>
 
 const texts = () =>
   [...video.textTracks]
-    .filter(({ mode }) => mode !== "disabled")
+    .filter(({ mode }) => mode === "showing")
     .flatMap(({ activeCues }) => [...(activeCues ?? [])])
     .map(({ text, startTime }) => ({ text: text.replace(/<[^>]*>/g, "").trim(), startTime }));
 
