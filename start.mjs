@@ -29,7 +29,22 @@ const unfitMachine = () => {
   return `this is Node ${process.versions.node}, and it needs 22.18 or newer: ${way}`;
 };
 
+/**
+ * How a packager alone keeps its memory: few objects live for more than a request, so that little is to be had for new
+ * ones; and what was allocated for one segment is kept for the next, which else costs hundreds of page faults. Both
+ * have to be said before a process begins, so it begins again, as itself: 20 ms.
+ */
+const PACKAGER_MEMORY = { flag: "--max-semi-space-size=8", env: { MALLOC_TRIM_THRESHOLD_: "134217728" } };
+
+const withMemoryOfPackager = () => {
+  const { flag, env } = PACKAGER_MEMORY;
+  if (process.env.ROLES !== "packager" || process.execArgv.includes(flag) || !process.execve) return;
+  const words = [process.execPath, ...process.execArgv, flag, ...process.argv.slice(1)];
+  process.execve(process.execPath, words, { ...env, ...process.env });
+};
+
 const start = async () => {
+  withMemoryOfPackager();
   const { ConfigError, EXIT_CONFIG, loadConfig } = await import("./lib/config/config.ts");
   try {
     const config = loadConfig(process.env);

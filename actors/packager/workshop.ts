@@ -19,9 +19,9 @@ const KiB = 2 ** 10;
 const SLOT_BYTES = 6.5 * MiB;
 const SOURCE_BYTES = 6.5 * MiB + TS_SCRATCH_BYTES;
 /** Reads that go on at a time, each into 6.5 MiB: a disk answers in milliseconds, a network in tenths of a second. */
-export const READS_MAX = { local: 4, remote: 16 } as const;
+export const READS_MAX = { local: 3, remote: 16 } as const;
 /** What a slow viewer holds; above 128 KiB throughput no longer rises. */
-export const WINDOW_BYTES = 256 * KiB;
+export const WINDOW_BYTES = 128 * KiB;
 const WINDOWS_KEPT = 64;
 const WAITING_MAX = 4_096;
 

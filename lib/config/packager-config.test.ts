@@ -49,7 +49,7 @@ test("without any setting it is what CasterPak is without any", () => {
     segmentSeconds: 6,
     childManifestFilename: "index_0_av.m3u8",
     segmentVersion: true,
-    segmentSlots: 10,
+    segmentSlots: 8,
     indexCacheBytes: 48 * MiB,
     sourceRecheckMs: 1000,
     source: { kind: "filesystem", root: "/mnt/data/videos" },

@@ -95,7 +95,7 @@ const output = {
   segmentParentPath: set("output.segmentParentPath", path, "/tmp/segments", {
     doc: "Where the segment cache keeps what was made.",
   }),
-  segmentSlots: set("output.segment_slots", integer(1, 256), "10", {
+  segmentSlots: set("output.segment_slots", integer(1, 256), "8", {
     doc: "Segments that are made at a time; each may take 6 MiB of memory.",
   }),
 };
