@@ -49,16 +49,14 @@ const inPlace = async <T>(key: keyof typeof PACKAGER_VARIABLES, open: () => T): 
 
 /** Opens what is on. Rejects with a ConfigError where a place can't be used. */
 export const openCaches = async (source: ContentSource, { config, clock, log }: CacheDeps): Promise<Caches> => {
-  const { inputCache, segmentCache, cleanup } = config;
+  const { inputCache, segmentCache, cleanup, sourceRecheckMs: freshMs } = config;
   if (!inputCache.on && !segmentCache.on) {
     return { source, input: null, segments: null, stores: [], clean: async () => [], stop: () => source.close() };
   }
   const index = await inPlace("cacheDatabase", () => new CacheIndex({ file: config.cacheDatabase, clock, log }));
   const common = { index, clock, log };
-  const { mode } = inputCache;
-  const input = inputCache.on
-    ? await inPlace("videoCachePath", () => openInputCache({ ...common, ...boundsOf(inputCache), source, mode }))
-    : null;
+  const inputs = { ...common, ...boundsOf(inputCache), source, mode: inputCache.mode, freshMs };
+  const input = inputCache.on ? await inPlace("videoCachePath", () => openInputCache(inputs)) : null;
   const segments = segmentCache.on
     ? await inPlace("segmentParentPath", () => openSegmentCache({ ...common, ...boundsOf(segmentCache) }))
     : null;

@@ -100,7 +100,10 @@ export class InputCache implements ContentSource {
 
   async open(path: string, options: ReadOptions = {}): Promise<SourceObject> {
     const stat = await this.stat(path, options);
-    const entry = await this.#keeper.acquire({ path, stat }, options);
+    const entry = await this.#keeper.acquire({ path, stat }, options).catch((error: unknown) => {
+      this.failed(path, error);
+      throw error;
+    });
     if (!entry) return this.#source.open(path, options);
     try {
       this.store.touch(entry);
@@ -116,6 +119,11 @@ export class InputCache implements ContentSource {
     if (object.stat.version === stat.version) return object;
     await object.close().catch(() => {});
     return fail("SOURCE_CHANGED", { path });
+  }
+
+  /** Of a file that was replaced the present version is asked for at once. */
+  failed(path: string, error: unknown): void {
+    if (codeOf(error) === "SOURCE_CHANGED") this.#asked.delete(path);
   }
 
   list(path: string, options?: ReadOptions): AsyncIterable<SourceEntry> {
@@ -200,6 +208,7 @@ class KeptObject implements SourceObject {
     try {
       await this.#read(offset, target, options);
     } catch (error) {
+      this.#cache.failed(this.#wanted.path, error);
       // Another program has removed the file that we were about to open: fetched again, once.
       if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
       await this.#read(offset, target, options);

@@ -157,14 +157,15 @@ export class PackagerServer {
   ): Promise<void> {
     const { sets, library } = this.#deps;
     for (let attempt = 1; ; attempt += 1) {
-      const open = await sets.open(files);
+      let open: OpenSet | undefined;
       try {
+        open = await sets.open(files);
         return await answer(open);
       } catch (error) {
         if (!isReplaced(error) || attempt > 1 || exchange.status !== 0) throw error;
         library.forget((path) => files.includes(path));
       } finally {
-        open.letGo();
+        open?.letGo();
       }
     }
   }
