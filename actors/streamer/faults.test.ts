@@ -154,5 +154,5 @@ test("a source that never comes: failed, and live as soon as it is there", async
   await until("starting", () => state(world) === "starting");
   start();
   await playable(world);
-  assert.equal(state(world), "live");
+  await until("live", () => state(world) === "live");
 });
