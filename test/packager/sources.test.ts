@@ -1,4 +1,6 @@
-/** Sources that stall, break off or change while they are read: a viewer is told in time, and the next request works. */
+/**
+ * Sources that stall, break off or change while they are read: a viewer is told in time, and the next request works.
+ */
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { after, before, describe, test } from "node:test";

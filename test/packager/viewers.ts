@@ -1,4 +1,7 @@
-/** Viewers of films that are replaced all the time, behind a packager that dies all the time: none is shown a wrong byte. */
+/**
+ * Viewers of films that are replaced all the time, behind a packager that dies all the time: none is shown a wrong
+ * byte.
+ */
 import assert from "node:assert/strict";
 import http from "node:http";
 import type { Random } from "../support/seeded.ts";

@@ -52,7 +52,8 @@ export const assertPictures = (frames: readonly Frame[], seconds: number, kind =
 };
 
 /**
- * What sounds is of the second that is shown. By the player's time, at which both are due: a busy page learns of a picture
+ * What sounds is of the second that is shown. By the player's time, at which both are due: a busy page learns of a
+ * picture
  * when the sound has gone on.
  */
 export const assertInSync = (frames: readonly Frame[], language: Language, kind = CLEAR): void => {
