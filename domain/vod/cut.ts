@@ -15,13 +15,27 @@ const keyAt = ({ table }: Track, index: number): number => table.syncSamples?.[i
 export const presentedAt = (track: Track, sample: number): number =>
   (track.table.ptsOf(sample) + track.shift) / track.timescale;
 
-/** Of the first key frame from `from` on that is shown at or after a time: its index among the key frames. */
-const keyFrom = (track: Track, seconds: number, from: number): number => {
-  let low = from;
-  let high = keyCountOf(track);
+/**
+ * Of the first key frame from `from` on that is shown at or after a time: its index among the key frames. Looked for from
+ * `guess` on, in steps that double: each look at a long table costs a microsecond.
+ */
+const keyFrom = (track: Track, seconds: number, from: number, guess = from): number => {
+  const count = keyCountOf(track);
+  const isBefore = (index: number): boolean => presentedAt(track, keyAt(track, index)) < seconds;
+  let low = from; // whatever is before it is shown before the time
+  let high = count;
+  for (let step = 1, at = Math.min(Math.max(guess, from), count - 1); at >= low && at < high; step *= 2) {
+    if (isBefore(at)) {
+      low = at + 1;
+      at += step;
+    } else {
+      high = at;
+      at -= step;
+    }
+  }
   while (low < high) {
     const middle = (low + high) >>> 1;
-    if (presentedAt(track, keyAt(track, middle)) < seconds) low = middle + 1;
+    if (isBefore(middle)) low = middle + 1;
     else high = middle;
   }
   return low;
@@ -101,9 +115,11 @@ const onGrid = (track: Track, segmentSeconds: number, isAllowed: (seconds: numbe
   const zero = presentedAt(track, keyAt(track, firstKey));
   const keyCount = keyCountOf(track);
   let lastSeconds = zero;
+  let stride = 1; // key frames of a segment: most have as many as the one before
   for (let grid = 1, from = firstKey + 1; from < keyCount; ) {
-    const index = keyFrom(track, zero + grid * segmentSeconds - SAME_PLACE_SECONDS, from);
+    const index = keyFrom(track, zero + grid * segmentSeconds - SAME_PLACE_SECONDS, from, from + stride - 1);
     if (index >= keyCount) break;
+    stride = index + 1 - from;
     const sample = keyAt(track, index);
     const seconds = presentedAt(track, sample);
     from = index + 1;
