@@ -217,6 +217,7 @@ test("audio that is another one has its own group; videos without sound take the
   );
   assert.match(cmaf, /CODECS="mp4a.40.2",CLOSED-CAPTIONS=NONE\r\ns64000\/cmaf_0_a.m3u8/);
   assert.doesNotMatch(masterOf([silent]), /AUDIO/);
+  assert.match(masterOf([silent]), /BANDWIDTH=3000000,RESOLUTION=1280x720,CODECS="avc1.64001f"\r\n/);
   assert.match(masterOf([silent], "", { container: "fmp4" }), /BANDWIDTH=3000000,.*CODECS="avc1.64001f"/);
 });
 

@@ -141,12 +141,14 @@ const streamInf = (master: Master, variant: Variant): string => {
   if (options.attributes) {
     if (rich) attributes.push(`AVERAGE-BANDWIDTH=${Math.round(averageBps)}`);
     if (video) attributes.push(resolutionOf(video));
-    // Without CODECS a player can't see that there is no picture, and switches to it as to any other.
-    if (fmp4 || options.revision === 5 || !video) attributes.push(codecsOf(master, variant));
+    // Without CODECS a player can't see that there is no picture or no sound: it switches to it as to any other, or
+    // waits for the other one (shaka-player).
+    const group = groups.get(variant);
+    const isBoth = video && (group || rendition.audio.length > 0);
+    if (fmp4 || options.revision === 5 || !isBoth) attributes.push(codecsOf(master, variant));
     if (fmp4 && video && video.frameRate[0] > 0) {
       attributes.push(`FRAME-RATE=${(video.frameRate[0] / video.frameRate[1]).toFixed(3)}`);
     }
-    const group = groups.get(variant);
     if (group) attributes.push(`AUDIO="${group.id}"`);
     if (options.subtitles.length > 0) attributes.push('SUBTITLES="subtitles"');
     if (rich) attributes.push(...captionsOf(master, rendition));
