@@ -51,7 +51,21 @@ interface Show {
   readonly picture?: boolean;
 }
 
-const show = async (
+const TRIES_MAX = 3;
+
+/** A busy machine shows pictures late, and one try of several on time; what is wrong is wrong each time. */
+const show = async (play: Show, watch: (viewer: Viewer) => Promise<void>): Promise<void> => {
+  for (let tries = 1; ; tries += 1) {
+    const failed = await showOnce(play, watch).then(
+      () => null,
+      (error: unknown) => ({ error }),
+    );
+    if (!failed) return;
+    if (tries === TRIES_MAX) throw failed.error;
+  }
+};
+
+const showOnce = async (
   { player, address, env = {}, picture = true }: Show,
   watch: (viewer: Viewer) => Promise<void>,
 ): Promise<void> => {
