@@ -16,8 +16,8 @@ export const presentedAt = (track: Track, sample: number): number =>
   (track.table.ptsOf(sample) + track.shift) / track.timescale;
 
 /**
- * Of the first key frame from `from` on that is shown at or after a time: its index among the key frames. Looked for from
- * `guess` on, in steps that double: each look at a long table costs a microsecond.
+ * Of the first key frame from `from` on that is shown at or after a time: its index among the key frames. Looked for
+ * from `guess` on, in steps that double: each look at a long table costs a microsecond.
  */
 const keyFrom = (track: Track, seconds: number, from: number, guess = from): number => {
   const count = keyCountOf(track);
