@@ -18,10 +18,11 @@ const FILE_COUNT = 5; // of 3 MB each: more than the input cache holds
 const CONTENT_COUNT = 3;
 const INPUT_MB = 10;
 const SEGMENT_MB = 6;
-const VIEWER_COUNT = 10;
+const VIEWER_COUNT = 24;
 const SEED_SQL = "UPDATE segmentfile SET timestamp = 0; UPDATE inputfile SET timestamp = 0;";
 
-/** Nine requests of ten go well. */
+/** One request of so many does not go well. */
+const TROUBLE_EVERY = 20;
 const BEHAVIOURS: readonly Behaviour[] = ["stalls", "cut", "reset", "unavailable", "short", "silent"];
 
 export interface KillOptions {
@@ -89,7 +90,7 @@ const unrest = ({ origin, contents, random: { int } }: World): { stop(): void } 
   const replace = (): void =>
     void origin.files.set(pathOf(int(FILE_COUNT)), contents[int(CONTENT_COUNT)] ?? assert.fail());
   const timer = setInterval(replace, 150);
-  origin.behave = () => (int(10) > 0 ? "well" : (BEHAVIOURS[int(BEHAVIOURS.length)] ?? "well"));
+  origin.behave = () => (int(TROUBLE_EVERY) > 0 ? "well" : (BEHAVIOURS[int(BEHAVIOURS.length)] ?? "well"));
   return {
     stop: () => {
       clearInterval(timer);
