@@ -45,11 +45,12 @@ const CODES: Readonly<Record<string, ErrorCode>> = {
 };
 const codeOfErrno = (error: unknown): ErrorCode | undefined => CODES[(error as NodeJS.ErrnoException).code ?? ""];
 
+/** The number of a file that is gone is soon another one's, and copies keep the time: when it was made tells them apart. */
 const sourceStat = (stat: fs.BigIntStats): SourceStat => ({
   sizeBytes: Number(stat.size),
   modifiedMs: Number(stat.mtimeMs),
   etag: null,
-  version: versionOf(stat.size, stat.mtimeNs, stat.ino),
+  version: versionOf(stat.size, stat.mtimeNs, stat.ino, stat.birthtimeNs),
 });
 
 const isWithin = (root: string, file: string): boolean =>
