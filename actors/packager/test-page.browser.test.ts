@@ -1,10 +1,15 @@
 /** The test page in a real browser, with media that ffmpeg made. */
 import assert from "node:assert/strict";
+import { copyFile } from "node:fs/promises";
+import { join } from "node:path";
 import { test } from "node:test";
 import type { Page } from "playwright-core";
+import { makeInput, sharedMediaDir } from "../../test/media/make.ts";
 import { chromiumPath, openPage } from "../../test/support/browser.ts";
-import { until } from "../../test/support/platform.ts";
+import { tempDir, until } from "../../test/support/platform.ts";
+import { startTestPackager } from "./packager.fixture.ts";
 import { madeByFfmpeg, servedPage } from "./test-page.fixture.ts";
+import { makeToken, tokenKey } from "./tokens.ts";
 
 const missing = chromiumPath ? undefined : "skipped: needs Chromium";
 const WAIT = { timeout: 60_000 };
@@ -49,6 +54,30 @@ test("HLS and DASH play, name their levels and tracks, and a level that is chose
   }
   assert.match(page.url(), /\?url=.*manifest\.mpd$/, "the address can be passed on");
   assert.deepEqual(foreign, []);
+  assert.deepEqual(complaints, []);
+});
+
+test("media that a packager encrypts play by its licences, from another origin and under a token", async (t) => {
+  if (missing) return t.skip(missing);
+  const folder = await tempDir(t);
+  await copyFile(await makeInput("moov-first", await sharedMediaDir()), join(folder, "film.mp4"));
+  const password = "a password for tokens";
+  const env = {
+    CASTERPAK_ENCRYPTION_METHOD: "cbcs",
+    CASTERPAK_ENCRYPTION_SECRET: "what-keys-are-made-from",
+    CASTERPAK_TOKEN_PASSWORD: password,
+  };
+  const { url } = await startTestPackager(t, { folder, env });
+  const fields = { ip: null, startSeconds: null, acl: ["/i/film.mp4/*"], id: null, data: null };
+  const token = makeToken({ ...fields, endSeconds: Math.ceil(Date.now() / 1000) + 600 }, { key: tokenKey(password) });
+  const { page, complaints } = await openPage(t, (await servedPage(t)) + PAGE);
+  for (const leaf of ["cmaf.m3u8", "manifest.mpd", "master.m3u8"]) {
+    await page.fill("#manifest", `${url}/i/film.mp4/${leaf}?hdnts=${token}`);
+    await page.press("#manifest", "Enter");
+    await inState(page, "playing");
+    await moves(page);
+    assert.equal(await page.textContent("#error-count"), "0", leaf);
+  }
   assert.deepEqual(complaints, []);
 });
 

@@ -29,15 +29,34 @@ const hlsError = ({ type, details, fatal, response, url, frag, error, reason }) 
   fatal,
 });
 
-/** Where a packager of ours gives the licences of a set (Clear Key). */
-const licencesOf = (url) => new URL("clearkey", url).href;
 const CLEAR_KEY = "org.w3.clearkey";
+const CLEAR_KEY_LINE = `KEYFORMAT="${CLEAR_KEY}"`;
+
+/**
+ * Where a playlist of fMP4 offers the key itself and a licence for it, hls.js takes the key, which it has no use for: it
+ * decrypts samples of MPEG-TS alone. So it is shown the licence.
+ */
+class PlaylistLoader extends Hls.DefaultConfig.loader {
+  load(context, config, { onSuccess, ...callbacks }) {
+    const withLicence = (response) =>
+      typeof response.data === "string" && response.data.includes(CLEAR_KEY_LINE)
+        ? { ...response, data: response.data.replace(/^#EXT-X-KEY:.*KEYFORMAT="identity".*\n/gm, "") }
+        : response;
+    super.load(context, config, {
+      ...callbacks,
+      onSuccess: (response, ...rest) => onSuccess(withLicence(response), ...rest),
+    });
+  }
+}
 
 const openHls = (video, url, tell) => {
   const hls = new Hls({
     workerPath: new URL("hls.worker.js", import.meta.url).href,
     emeEnabled: true,
-    drmSystems: { [CLEAR_KEY]: { licenseUrl: licencesOf(url) } },
+    pLoader: PlaylistLoader,
+    drmSystems: { [CLEAR_KEY]: { licenseUrl: url } },
+    // The playlist tells where licences are, with the token that it takes.
+    licenseXhrSetup: (request, _, { decryptdata }) => request.open("POST", decryptdata.uri),
   });
   let recoveries = 0;
   hls.on(Hls.Events.ERROR, (_, data) => {
