@@ -45,7 +45,10 @@ const CODES: Readonly<Record<string, ErrorCode>> = {
 };
 const codeOfErrno = (error: unknown): ErrorCode | undefined => CODES[(error as NodeJS.ErrnoException).code ?? ""];
 
-/** The number of a file that is gone is soon another one's, and copies keep the time: when it was made tells them apart. */
+/**
+ * The number of a file that is gone is soon another one's, and copies keep the time: when it was made tells them
+ * apart.
+ */
 const sourceStat = (stat: fs.BigIntStats): SourceStat => ({
   sizeBytes: Number(stat.size),
   modifiedMs: Number(stat.mtimeMs),
