@@ -9,6 +9,7 @@ document.body.append(video);
 const ROW = { blocks: 20, width: 320, height: 16, share: 1 / 15 };
 const SILENT_DECIBELS = -70;
 const FFT = 2048;
+const LAST_SECONDS = 0.02; // of half a picture
 const HUNGRY_SECONDS = 0.5;
 const BUFFERED_SECONDS = 2.5;
 const TIMEOUT_MS = 20_000;
@@ -193,6 +194,10 @@ const watch = {
     // dash.js stands still there by itself.
     const isOver = () => video.ended || (video.paused && video.currentTime >= video.duration - 0.05);
     await until("the end", isOver);
+    // The sound decides when it is over: a busy machine may not have come to the last pictures.
+    video.pause();
+    video.currentTime = video.duration - LAST_SECONDS;
+    await until("the last picture", () => !video.seeking && video.readyState >= 2);
     return pictureNow();
   },
   close: () => player.close(),
