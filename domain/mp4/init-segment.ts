@@ -93,7 +93,7 @@ const media = (track: Track, entry: Buffer): Buffer => {
  * is in the decode times that are sent, and an edit list takes it off, the one that CMAF allows (ISO/IEC 14496-12
  * §8.6.6).
  */
-export const reorderingTicks = ({ table }: Track): number =>
+export const reorderingTicks = ({ table }: Pick<Track, "table">): number =>
   table.sampleCount === 0 ? 0 : Math.max(0, table.ptsOf(0) - table.dtsOf(0));
 
 /** §8.6.6: from there to the end. */

@@ -282,13 +282,15 @@ export const writeFragmentHead = (plan: FragmentPlan, out: Buffer, at: number): 
 
 /**
  * One key frame alone, for an I-frame playlist: it is shown from its presentation time to `endPts`, the next one's,
- * both before the edit list. No order of decoding is left to tell, so its decode time is its presentation time.
+ * both before the edit list. It is decoded as long before as the first picture of the track is, so that `tfdt` tells
+ * when it is shown, as in other segments.
  */
 export const keyFrameSamples = (table: SampleTable, sample: number, endPts: number): Samples => {
   const pts = table.ptsOf(sample);
+  const reordering = Math.min(reorderingTicks({ table }), pts);
   return {
     ...table.samples(sample, sample + 1),
-    dts: Float64Array.of(pts, Math.max(pts, endPts)),
-    compositionOffset: Int32Array.of(0),
+    dts: Float64Array.of(pts - reordering, Math.max(pts, endPts) - reordering),
+    compositionOffset: Int32Array.of(reordering),
   };
 };

@@ -6,7 +6,7 @@ import { startTestPackager, type TestPackager } from "../../actors/packager/pack
 import { makeToken, tokenKey } from "../../actors/packager/tokens.ts";
 import { chromiumPath, launchChromium } from "../support/browser.ts";
 import { films, HEIGHTS, SETS } from "./players/media.ts";
-import { listen, readAll, watchAll, watchClip, watchSome } from "./players/scenario.ts";
+import { listen, readAll, watchAll, watchClip, watchSome, wind } from "./players/scenario.ts";
 import { openViewer, type PlayerKind, servePlayers, type Viewer } from "./players/viewer.ts";
 
 const skip = chromiumPath ? false : "skipped: needs Chromium";
@@ -171,6 +171,10 @@ describe("other films", { skip, concurrency: SIDE_BY_SIDE }, () => {
     test(`${name}: without pictures`, () => show({ player, address: `${SETS.sound}/${leaf}`, picture: false }, listen));
   }
 });
+
+test("shaka-player winds through key frames in fMP4", { skip }, () =>
+  show({ player: "shaka", address: `${SETS.shared}/cmaf.m3u8` }, wind),
+);
 
 describe("a film under a token", { skip, concurrency: SIDE_BY_SIDE }, () => {
   for (const [method, encrypted, rows] of ENCRYPTED.slice(0, 2)) {

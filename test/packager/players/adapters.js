@@ -1,7 +1,8 @@
 /**
  * Three players with one face: `levels()` are heights, `switchTo(height)` takes one from the next segment on,
- * `languages()` and `chooseLanguage(code)` are of audio, `texts()` and `chooseText(code)` of subtitles. `complain` is
- * called with whatever a player reports as an error, fatal or not. Buffers are short, so that a switch shows soon.
+ * `languages()` and `chooseLanguage(code)` are of audio, `texts()` and `chooseText(code)` of subtitles, `wind(rate)` shows
+ * key frames alone, where a player can. `complain` is called with whatever a player reports as an error, fatal or not.
+ * Buffers are short, so that a switch shows soon.
  */
 const BUFFER_SECONDS = 4;
 /** Of what is buffered, where a player may throw the rest away at a switch. */
@@ -130,6 +131,7 @@ const openShaka = async (video, url, complain) => {
     },
     texts: () => player.getTextTracks().map(({ language }) => language),
     chooseText: (code) => player.selectTextTrack(player.getTextTracks().find(({ language }) => language === code)),
+    wind: (rate) => (rate === 1 ? player.cancelTrickPlay() : player.trickPlay(rate, true)),
     close: () => player.destroy(),
   };
 };

@@ -12,6 +12,8 @@ import { tempDir } from "../../support/platform.ts";
 
 export const FILM_SECONDS = 24;
 export const FRAMES_PER_SECOND = 25;
+/** Frames from a key frame to the next in the set that shares them. */
+export const KEY_FRAME_EVERY = 50;
 /** Heights of the set's pictures, ascending. */
 export const HEIGHTS = [180, 270, 360] as const;
 /** Pitch of each language at the beginning; it rises by as many Hz in a second. */
@@ -56,9 +58,9 @@ interface Picture {
 }
 
 const PICTURES: readonly Picture[] = [
-  { file: "film_low.mp4", height: 180, gopFrames: 50, kbps: 150 },
-  { file: "film_mid.mp4", height: 270, gopFrames: 50, kbps: 300 },
-  { file: "film_high.mp4", height: 360, gopFrames: 50, kbps: 600 },
+  { file: "film_low.mp4", height: 180, gopFrames: KEY_FRAME_EVERY, kbps: 150 },
+  { file: "film_mid.mp4", height: 270, gopFrames: KEY_FRAME_EVERY, kbps: 300 },
+  { file: "film_high.mp4", height: 360, gopFrames: KEY_FRAME_EVERY, kbps: 600 },
   { file: "film_odd1.mp4", height: 270, gopFrames: 25, kbps: 300 },
   { file: "film_odd3.mp4", height: 360, gopFrames: 75, kbps: 600 },
 ];

@@ -157,6 +157,8 @@ const watch = {
     player.switchTo(height);
     return until(`a picture of ${height}`, () => (frames.at(-1).height === height ? frames.at(-1) : undefined));
   },
+  /** Faster, by key frames; the rate 1 is as before. */
+  wind: (rate) => player.wind(rate),
   /** Waits until a pitch of that band sounds. */
   async speak(code, [low, high]) {
     await untilBuffered();

@@ -1,6 +1,6 @@
 /** What a viewer does with a film, and what must be true of each picture and sound meanwhile. */
 import assert from "node:assert/strict";
-import { CUE_SECONDS, FILM_SECONDS, FRAMES_PER_SECOND, PITCH_STEP, PITCHES } from "./media.ts";
+import { CUE_SECONDS, FILM_SECONDS, FRAMES_PER_SECOND, KEY_FRAME_EVERY, PITCH_STEP, PITCHES } from "./media.ts";
 import type { Frame, Heard, Picture, Viewer, Written } from "./viewer.ts";
 
 const WITHIN_SECONDS = 0.1;
@@ -164,6 +164,18 @@ export const watchClip = async (viewer: Viewer, kind: Kind): Promise<void> => {
   assertInSync(frames, "en", kind);
   await seekTo(viewer, 4.33, kind);
   await playToEnd(viewer, kind);
+  await assertUndisturbed(viewer);
+};
+
+/** Winds on through key frames, and plays again from where that leads to. */
+export const wind = async (viewer: Viewer): Promise<void> => {
+  assertPictures(await viewer.play(0.5), 0.5);
+  await viewer.wind(4);
+  const keyFrames = (await viewer.play(10)).filter(({ counter }) => (counter ?? 1) % KEY_FRAME_EVERY === 0);
+  assert.ok(keyFrames.length >= 2, `${keyFrames.length} key frames`);
+  for (const { counter, mediaTime } of keyFrames) assertNear(dueSeconds(counter, CLEAR), mediaTime, "a key frame");
+  await viewer.wind(1);
+  assertPictures(await viewer.play(0.5), 0.5);
   await assertUndisturbed(viewer);
 };
 

@@ -111,6 +111,7 @@ export class Viewer {
   readonly listen = (count: number) => this.#call<readonly Heard[]>("listen", count);
   readonly seek = (seconds: number) => this.#call<Picture>("seek", seconds);
   readonly switchTo = (height: number) => this.#call<Frame>("switchTo", height);
+  readonly wind = (rate: number) => this.#call<void>("wind", rate);
   readonly speak = (code: string, band: readonly [number, number]) => this.#call<void>("speak", code, band);
   readonly read = (code: string, word: string) => this.#call<Written>("read", code, word);
   readonly written = (word: string) => this.#call<Written>("written", word);
