@@ -22,15 +22,20 @@ const registered = <M>(name: string, make: () => M): M => (registry.getSingleMet
 export const counter = <L extends string>({ name, help, labels = [] }: Spec<L>): Counter<L> =>
   registered(name, () => new Counter({ name, help, labelNames: [...labels], registers: [registry] }));
 
+/** How gauges get their figures, by name. */
+const collectors = new Map<string, (gauge: Gauge) => void>();
+
+/** With `collect` it is read when it is shown; of several of one name the last one is, whose place it took. */
 export const gauge = <L extends string>(spec: Spec<L> & { collect?: (gauge: Gauge<L>) => void }): Gauge<L> => {
   const { name, help, labels = [], collect } = spec;
+  if (collect) collectors.set(name, collect as (gauge: Gauge) => void); // it is given the gauge of this name alone
   return registered(name, () => {
     const made: Gauge<L> = new Gauge({
       name,
       help,
       labelNames: [...labels],
       registers: [registry],
-      ...(collect ? { collect: () => collect(made) } : {}),
+      ...(collect ? { collect: () => collectors.get(name)?.(made as Gauge) } : {}),
     });
     return made;
   });
