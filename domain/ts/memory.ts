@@ -1,17 +1,20 @@
 /**
- * Memory in which segments are made: source areas, which reads of the file fill, and slots, which the packets go to and
- * the answers are sent from. One linear memory, because the WebAssembly kernel works in nothing else.
+ * Memory in which segments are made: source areas, which reads of the file fill; slots, which the packets go to and the
+ * answers are sent from; windows, which are slots for a part of a segment. One linear memory, because the WebAssembly
+ * kernel works in nothing else.
  */
-import { KERNEL_BASE64 } from "./kernel-bytes.ts";
+import { KERNEL_BASE64, SHARED_KERNEL_BASE64 } from "./kernel-bytes.ts";
 import { type PacketKernel, plainKernel } from "./plain-kernel.ts";
 
 const PAGE_BYTES = 65_536;
 /** Addresses are 32 bits. */
 const MEMORY_BYTES_MAX = 2 ** 32 - PAGE_BYTES;
 
+type Bytes = ArrayBuffer | SharedArrayBuffer;
+
 /** What is used of WebAssembly: the standard library of the language does not declare it. */
 declare const WebAssembly: {
-  readonly Memory: new (size: { initial: number; maximum: number }) => { readonly buffer: ArrayBuffer };
+  readonly Memory: new (size: { initial: number; maximum: number; shared: boolean }) => { readonly buffer: Bytes };
   readonly Module: new (bytes: Uint8Array) => object;
   readonly Instance: new (module: object, imports: object) => { readonly exports: { readonly packets: PacketKernel } };
 };
@@ -26,37 +29,42 @@ export interface TsMemoryLayout {
   readonly slotCount: number;
   /** Of one slot. */
   readonly slotBytes: number;
+  readonly windowCount?: number;
+  readonly windowBytes?: number;
   /** `simd` where the machine has it, unless told. */
   readonly kernel?: KernelKind;
+  /** Other threads may have it too; segments then take a twentieth longer. */
+  readonly isShared?: boolean;
 }
 
 interface Backing {
   readonly kind: KernelKind;
-  readonly buffer: ArrayBuffer;
+  readonly buffer: Bytes;
   readonly packets: PacketKernel;
 }
 
-const simdBacking = (byteLength: number): Backing => {
+const simdBacking = (byteLength: number, isShared: boolean): Backing => {
   const pages = Math.ceil(byteLength / PAGE_BYTES);
-  const memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
-  const module = new WebAssembly.Module(Buffer.from(KERNEL_BASE64, "base64"));
+  const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: isShared });
+  const module = new WebAssembly.Module(Buffer.from(isShared ? SHARED_KERNEL_BASE64 : KERNEL_BASE64, "base64"));
   const { packets } = new WebAssembly.Instance(module, { memory: { memory } }).exports;
   return { kind: "simd", buffer: memory.buffer, packets };
 };
 
-const plainBacking = (byteLength: number): Backing => {
-  const buffer = new ArrayBuffer(byteLength);
+const plainBacking = (byteLength: number, isShared: boolean): Backing => {
+  const buffer = isShared ? new SharedArrayBuffer(byteLength) : new ArrayBuffer(byteLength);
   return { kind: "plain", buffer, packets: plainKernel(buffer) };
 };
 
 /** Takes SIMD where it is to be had: not on every processor, and not where address space is limited. */
-const backing = (byteLength: number, kernel: KernelKind | undefined): Backing => {
-  if (kernel === "plain") return plainBacking(byteLength);
+const backing = (byteLength: number, how: Pick<TsMemoryLayout, "kernel" | "isShared">): Backing => {
+  const { kernel, isShared = false } = how;
+  if (kernel === "plain") return plainBacking(byteLength, isShared);
   try {
-    return simdBacking(byteLength);
+    return simdBacking(byteLength, isShared);
   } catch (error) {
     if (kernel === "simd") throw error;
-    return plainBacking(byteLength);
+    return plainBacking(byteLength, isShared);
   }
 };
 
@@ -101,16 +109,20 @@ export class TsMemory {
   readonly packets: PacketKernel;
   readonly sources: Areas;
   readonly slots: Areas;
+  readonly windows: Areas;
 
-  constructor({ sourceCount, sourceBytes, slotCount, slotBytes, kernel }: TsMemoryLayout) {
-    const [source, slot] = [alignedTo16(sourceBytes), alignedTo16(slotBytes)];
-    const byteLength = sourceCount * source + slotCount * slot;
+  constructor({ sourceCount, slotCount, windowCount = 0, ...layout }: TsMemoryLayout) {
+    const [source, slot] = [alignedTo16(layout.sourceBytes), alignedTo16(layout.slotBytes)];
+    const window = alignedTo16(layout.windowBytes ?? 0);
+    const windowsAt = sourceCount * source + slotCount * slot;
+    const byteLength = windowsAt + windowCount * window;
     if (byteLength > MEMORY_BYTES_MAX) throw new Error(`${byteLength} bytes of segments: 4 GiB can be addressed`);
-    const { kind, buffer, packets } = backing(byteLength, kernel);
+    const { kind, buffer, packets } = backing(byteLength, layout);
     this.kernel = kind;
     this.bytes = Buffer.from(buffer);
     this.packets = packets;
     this.sources = new Areas(0, source, sourceCount);
     this.slots = new Areas(sourceCount * source, slot, slotCount);
+    this.windows = new Areas(windowsAt, window, windowCount);
   }
 }
