@@ -57,4 +57,5 @@ export const encryptedRecipe = (clear: SegmentRecipe, key: SegmentKey): SegmentR
   ...clear,
   exactBytes: clear.exactBytes === null ? null : encryptedBytes(clear.exactBytes),
   open: () => new EncryptedMaking(clear.open(), key),
+  sealed: { clear, key },
 });

@@ -197,7 +197,13 @@ export const fragmentRecipe = (options: FragmentOptions): SegmentRecipe => {
   const sourceBytes = sourceBytesOf(parts);
   if (common === null || protection === null) {
     const plan = planFragment({ tracks: parts, sequenceNumber });
-    return { exactBytes: plan.totalBytes, sourceBytes, stepBytes: 0, open: () => new FragmentMaking(options, plan) };
+    return {
+      exactBytes: plan.totalBytes,
+      sourceBytes,
+      stepBytes: 0,
+      isInFileOrder: false,
+      open: () => new FragmentMaking(options, plan),
+    };
   }
   const sampleCount = parts.reduce((sum, { samples }) => sum + samples.count, 0);
   if (sourceBytes > PROTECTED_BYTES_MAX || sampleCount > PROTECTED_SAMPLES_MAX) {
@@ -207,6 +213,7 @@ export const fragmentRecipe = (options: FragmentOptions): SegmentRecipe => {
     exactBytes: null,
     sourceBytes,
     stepBytes: largestSampleBytes(parts.map(({ samples }) => samples)) + HEADROOM_BYTES,
+    isInFileOrder: false,
     open: () => new FragmentMaking(options, encryptionOf(parts, { common, protection, stream })),
   };
 };

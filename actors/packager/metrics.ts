@@ -31,6 +31,11 @@ export const showFigures = ({ library, workshop }: Shown): void => {
     collect: (shown) => shown.set(workshop.freeSlots),
   });
   gauge({
+    name: "castellan_packager_free_windows",
+    help: "How many more could get a segment in pieces of 512 KiB at this moment; others get it in pieces of 128 KiB.",
+    collect: (shown) => shown.set(workshop.freeWindows),
+  });
+  gauge({
     name: "castellan_packager_segments_made",
     help: "Segments that were made since the start, whole in a slot or in pieces because there was none.",
     labels: ["how"],

@@ -17,7 +17,7 @@ import { SmilFiles } from "./smil-files.ts";
 import { Subtitles } from "./subtitles.ts";
 import { TokenGate } from "./tokens.ts";
 import { warmUp } from "./warm-up.ts";
-import { READS_MAX, Workshop } from "./workshop.ts";
+import { Workshop } from "./workshop.ts";
 
 export interface PackagerDeps {
   readonly config: PackagerConfig;
@@ -62,8 +62,12 @@ export const openPackager = async (deps: PackagerDeps): Promise<OpenedPackager> 
     recheckMs,
     epoch: epochOf(config),
   });
-  const readsMax = READS_MAX[source.kind === "filesystem" ? "local" : "remote"];
-  const workshop = new Workshop({ slotCount: config.segmentSlots, readsMax });
+  const encryptsWhole = config.encryption.some(({ method }) => method === "aes-128");
+  const workshop = new Workshop({
+    slotCount: config.segmentSlots,
+    isLocal: source.kind === "filesystem",
+    encryptsWhole,
+  });
   const smil = new SmilFiles({ source, clock, recheckMs, prefix: config.urlPrefix });
   const subtitles = new Subtitles({ source });
   const server = new PackagerServer({
@@ -94,7 +98,7 @@ export const openPackager = async (deps: PackagerDeps): Promise<OpenedPackager> 
     purge,
     async stop() {
       library.close();
-      await caches.stop();
+      await Promise.all([caches.stop(), workshop.stop()]);
     },
   };
 };

@@ -68,6 +68,7 @@ export const tsRecipe = ({ path, parts, segmentIndex, protection, artwork }: TsO
     exactBytes: new TsSegment(input).exactBytes,
     sourceBytes: sourceBytesOf(parts),
     stepBytes: areaBytesFor(program, largestSampleBytes(parts.map(({ samples }) => samples))),
+    isInFileOrder: true,
     open: () => new TsSegment(input),
   };
 };

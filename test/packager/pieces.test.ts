@@ -1,6 +1,6 @@
 /**
- * A segment that is made piece by piece, because slow viewers hold all slots or because it is larger than one, has the
- * same bytes as one that is made whole.
+ * A segment that is made piece by piece, because slow viewers hold all slots, and perhaps windows, or because it is
+ * larger than a slot, has the same bytes as one that is made whole.
  */
 import assert from "node:assert/strict";
 import { once } from "node:events";
@@ -9,6 +9,7 @@ import { connect, type Socket } from "node:net";
 import path from "node:path";
 import { after, before, describe, type TestContext, test } from "node:test";
 import { startTestPackager } from "../../actors/packager/packager.fixture.ts";
+import { metricsText } from "../../lib/metrics/metrics.ts";
 import { makeInput, sharedMediaDir } from "../media/make.ts";
 import { tempDir } from "../support/platform.ts";
 import { answerOf, assertHead, assertRanges } from "./client.ts";
@@ -22,6 +23,8 @@ const LEAVES = [
   ...["segment1_0_av.ts", "segment2_0_v.ts", "segment2_0_a.ts", "iframe1_0_v.ts"],
   ...["segment1_0_av.m4s", "segment2_0_v.m4s", "segment2_0_a.m4s", "iframe1_0_v.m4s"],
 ];
+/** Of a segment that is larger than a slot. */
+const LONG_LEAF = "segment1_0_v.m4s";
 const METHODS = ["none", "aes-128", "cenc", "cbcs"] as const;
 
 let folder = "";
@@ -67,33 +70,57 @@ const slowViewer = async (t: TestContext, url: string): Promise<SlowViewer> => {
   };
 };
 
-for (const method of METHODS) {
-  test(`${method}: with all slots held by a slow viewer, others get the same bytes`, async (t) => {
-    const env = envOf(method);
-    const roomy = await startTestPackager(t, { folder, env });
-    const tight = await startTestPackager(t, { folder, env: { ...env, CASTERPAK_OUTPUT_SEGMENT_SLOTS: "1" } });
-    const held = "/i/large.mp4/segment1_0_v.m4s";
-    const viewer = await slowViewer(t, tight.url + held);
-    for (const name of ["large", ...INPUTS]) {
-      for (const leaf of LEAVES) {
-        const address = `/i/${name}.mp4/${leaf}`;
-        if (address === held) continue;
-        const whole = await answerOf(roomy.url + address);
-        const pieces = await answerOf(tight.url + address);
-        assert.equal(pieces.status, whole.status, address);
-        if (whole.status !== 200) continue;
-        assert.ok(pieces.bytes.equals(whole.bytes), address);
-        const isExact = pieces.headers.has("content-length");
-        if (method === "cenc") assert.equal(isExact, false, "its size is known once it is made: it was not made whole");
-        if (!isExact) continue;
-        if (name !== "moov-last") continue;
-        await assertHead(tight.url + address, pieces);
-        await assertRanges(tight.url + address, pieces);
-      }
+const HELD = "/i/large.mp4/segment1_0_v.m4s";
+
+interface Packagers {
+  readonly roomy: string;
+  /** Whose slots, and perhaps windows, are held. */
+  readonly tight: string;
+}
+
+const assertSameBytes = async (method: (typeof METHODS)[number], { roomy, tight }: Packagers): Promise<void> => {
+  for (const name of ["large", ...INPUTS]) {
+    for (const leaf of LEAVES) {
+      const address = `/i/${name}.mp4/${leaf}`;
+      if (address === HELD) continue;
+      const whole = await answerOf(roomy + address);
+      const pieces = await answerOf(tight + address);
+      assert.equal(pieces.status, whole.status, address);
+      if (whole.status !== 200) continue;
+      assert.ok(pieces.bytes.equals(whole.bytes), address);
+      const isExact = pieces.headers.has("content-length");
+      if (method === "cenc") assert.equal(isExact, false, "its size is known once it is made: it was not made whole");
+      if (!isExact) continue;
+      if (name !== "moov-last") continue;
+      await assertHead(tight + address, pieces);
+      await assertRanges(tight + address, pieces);
     }
-    const { bytes } = await answerOf(roomy.url + held);
-    assert.ok((await viewer.rest()).equals(bytes), "what the slow viewer got");
-  });
+  }
+};
+
+for (const method of METHODS) {
+  for (const windowCount of [0, 64]) {
+    test(`${method}: with all slots and ${windowCount} windows held, others get the same bytes`, async (t) => {
+      const env = envOf(method);
+      // The last one is the one that the figures are of.
+      const { url: roomy } = await startTestPackager(t, { folder, env });
+      const { url: tight } = await startTestPackager(t, {
+        folder,
+        env: { ...env, CASTERPAK_OUTPUT_SEGMENT_SLOTS: "1" },
+      });
+      const viewer = await slowViewer(t, tight + HELD);
+      // Larger than a slot, so that each of them has a window.
+      const inWindows = Array.from({ length: windowCount }, () =>
+        slowViewer(t, `${tight}/i/one-segment.mp4/${LONG_LEAF}`),
+      );
+      await Promise.all(inWindows);
+      const free = /^castellan_packager_free_windows (\d+)$/m.exec(await metricsText())?.[1];
+      assert.equal(free, String(64 - windowCount), "free windows");
+      await assertSameBytes(method, { roomy, tight });
+      const { bytes } = await answerOf(roomy + HELD);
+      assert.ok((await viewer.rest()).equals(bytes), "what the slow viewer got");
+    });
+  }
 }
 
 describe("a segment that is larger than a slot", () => {
