@@ -29,7 +29,7 @@ const LOCAL_STEP_BYTES = MiB;
  * 1.5 times what they get with 128 KiB.
  */
 const WINDOW_BYTES = 512 * KiB;
-const WINDOWS_MAX = 64;
+const WINDOWS_MAX = 48;
 /** Of those who come when all windows are taken. */
 const SMALL_WINDOW_BYTES = 128 * KiB;
 const SMALL_WINDOWS_KEPT = 64;

@@ -25,6 +25,8 @@ const LEAVES = [
 ];
 /** Of a segment that is larger than a slot. */
 const LONG_LEAF = "segment1_0_v.m4s";
+/** That there are. */
+const WINDOWS = 48;
 const METHODS = ["none", "aes-128", "cenc", "cbcs"] as const;
 
 let folder = "";
@@ -99,7 +101,7 @@ const assertSameBytes = async (method: (typeof METHODS)[number], { roomy, tight 
 };
 
 for (const method of METHODS) {
-  for (const windowCount of [0, 64]) {
+  for (const windowCount of [0, WINDOWS]) {
     test(`${method}: with all slots and ${windowCount} windows held, others get the same bytes`, async (t) => {
       const env = envOf(method);
       // The last one is the one that the figures are of.
@@ -115,7 +117,7 @@ for (const method of METHODS) {
       );
       await Promise.all(inWindows);
       const free = /^castellan_packager_free_windows (\d+)$/m.exec(await metricsText())?.[1];
-      assert.equal(free, String(64 - windowCount), "free windows");
+      assert.equal(free, String(WINDOWS - windowCount), "free windows");
       await assertSameBytes(method, { roomy, tight });
       const { bytes } = await answerOf(roomy + HELD);
       assert.ok((await viewer.rest()).equals(bytes), "what the slow viewer got");
