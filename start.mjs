@@ -31,8 +31,8 @@ const unfitMachine = () => {
 
 /**
  * How a packager alone keeps its memory: few objects live for more than a request, so that little is to be had for new
- * ones; what was allocated for one segment is kept for the next, which else costs hundreds of page faults; threads share
- * two heaps, which saves 10 MiB. It has to be said before a process begins, so it begins again, as itself: 20 ms.
+ * ones; what was allocated for one segment is kept for the next, which else costs hundreds of page faults; threads
+ * share two heaps, which saves 10 MiB. It has to be said before a process begins, so it begins again, as itself: 20 ms.
  */
 const PACKAGER_MEMORY = {
   flag: "--max-semi-space-size=4",
