@@ -6,6 +6,7 @@ import { before, type TestContext, test } from "node:test";
 import { makeInput, sharedMediaDir } from "../../test/media/make.ts";
 import { tempDir } from "../../test/support/platform.ts";
 import { startTestPackager, type TestPackager } from "./packager.fixture.ts";
+import { makeToken, tokenKey } from "./tokens.ts";
 
 let movie = "";
 before(async () => {
@@ -44,6 +45,32 @@ test("subtitles that need a token are not read by way of a file that needs none"
   assert.doesNotMatch(master.text, /TYPE=SUBTITLES/);
   const own = await asked(packager, "/i/open.mp4/cmaf.m3u8?subtitle_identifier=open");
   assert.match(own.text, /TYPE=SUBTITLES.*LANGUAGE="en"/);
+});
+
+test("a token for one film reads its own subtitles, and those of others only where its ACL has them", async (t) => {
+  const texts = { "protected/movie_en.vtt": SUBTITLE, "protected/movie_two_en.vtt": SUBTITLE };
+  const packager = await startTestPackager(t, { folder: await archive(t, texts), env: PROTECTED });
+  const film = "/i/protected/movie.mp4";
+  const tokenFor = (...acl: readonly string[]): string => {
+    const fields = { ip: null, startSeconds: null, endSeconds: Math.floor(Date.now() / 1000) + 600, id: null };
+    return `hdnts=${makeToken({ ...fields, acl, data: null }, { key: tokenKey("a-password") })}`;
+  };
+  const own = tokenFor(`${film}/*`);
+  const wide = tokenFor(`${film}/*`, "/i/protected/movie_two_*");
+  const other = "subtitle_identifier=movie_two";
+  const disguised = "subtitle_file_pattern=identifier_two_langcode";
+  for (const leaf of ["subtitle_0_en.m3u8", "subtitle1_0_en.vtt", "subtitle_0_en.vtt"]) {
+    const statusOf = async (query: string) => (await asked(packager, `${film}/${leaf}?${query}`)).status;
+    assert.equal(await statusOf(own), 200, leaf);
+    assert.equal(await statusOf(`${other}&${own}`), 403, leaf);
+    assert.equal(await statusOf(`${disguised}&${own}`), 403, leaf);
+    assert.equal(await statusOf(`${other}&${wide}`), 200, leaf);
+  }
+  const subtitlesIn = async (query: string): Promise<readonly string[]> =>
+    (await asked(packager, `${film}/cmaf.m3u8?${query}`)).text.match(/TYPE=SUBTITLES/g) ?? [];
+  assert.equal((await subtitlesIn(`subtitle_identifier=movie&${own}`)).length, 1);
+  assert.equal((await subtitlesIn(`${other}&${own}`)).length, 0);
+  assert.equal((await subtitlesIn(`${other}&${wide}`)).length, 1);
 });
 
 test("a SMIL file that needs a token is not even looked for without one", async (t) => {

@@ -10,6 +10,7 @@ import type { Leaf } from "../../domain/csmil/leaf.ts";
 import { isRefusal } from "../../domain/csmil/path.ts";
 import { type MasterQuery, parseQuery } from "../../domain/csmil/query.ts";
 import { type MediaSet, parsePackagerPath } from "../../domain/csmil/request.ts";
+import { isOwnSubtitle } from "../../domain/csmil/subtitles.ts";
 import type { Clock } from "../../lib/clock.ts";
 import type { PackagerConfig } from "../../lib/config/packager-config.ts";
 import { answerOptions, OPEN_TO_ALL, refuseMethod } from "../../lib/http/cors.ts";
@@ -133,8 +134,8 @@ export class PackagerServer {
     const { gate, smil } = this.#deps;
     const { path, query, remoteAddress } = exchange;
     const isSmil = media.kind === "smil";
-    // Its own path counts as well, whatever was stripped from the address; and it is not read before it may be.
-    const known = isSmil ? [`${media.path}/`] : media.files;
+    // A SMIL file counts as well, whatever was stripped from the address; and it is not read before it may be.
+    const known = isSmil ? [media.path] : media.files;
     let { files, bitratesBps } = { ...media, bitratesBps: NOT_TOLD };
     let verdict = gate.check({ path, query, remoteAddress, files: known });
     if (verdict.allowed && isSmil) {
@@ -179,12 +180,12 @@ export class PackagerServer {
       const protections = view.open.members.map((member) => this.#protectionOf(member));
       return answerLicence(exchange, protections);
     }
-    return this.#deps.subtitles.answer(exchange, view, { leaf, mayRead: this.#mayRead(asked.grant) });
+    return this.#deps.subtitles.answer(exchange, view, { leaf, mayRead: this.#mayRead(asked) });
   }
 
-  /** Which files a query may lead to besides the set's own. */
-  #mayRead(grant: TokenGrant): (path: string) => boolean {
-    return (path) => this.#deps.gate.covers(grant, path);
+  /** Which files a query may lead to besides the set's own: a token for one film is none for subtitles of others. */
+  #mayRead({ grant, media }: Asked): (path: string) => boolean {
+    return (path) => this.#deps.gate.covers(grant, { path, isOwn: isOwnSubtitle(media, path) });
   }
 
   readonly #protectionOf = ({ title, version }: Member) =>
@@ -198,7 +199,7 @@ export class PackagerServer {
     if (leaf.kind === "master" && (leaf.container === "fmp4" || query.revision > 0)) {
       await Promise.all(view.open.members.map(({ title }) => lookForCaptions(title)));
     }
-    const mayRead = this.#mayRead(grant);
+    const mayRead = this.#mayRead(asked);
     if (leaf.kind === "subtitles") await subtitles.assertThere(view, query, { leaf, mayRead });
     const artworkBytes = isTsMaster(leaf) ? await artworkBytesOf(source, view, query) : NO_ARTWORK;
     const madeMs = clock.nowMs();

@@ -30,7 +30,7 @@ import { textSamples } from "./text-samples.ts";
 type SubtitleLeaf = Extract<Leaf, { readonly kind: "subtitle" | "subtitleFile" }>;
 type SubtitleListLeaf = Extract<Leaf, { readonly kind: "subtitles" }>;
 
-/** Whether a viewer may see a file that a query leads to: a token is for the paths of its rule. */
+/** Whether a viewer may see a file that a query leads to. */
 type MayRead = (path: string) => boolean;
 
 interface SubtitleRequest {
@@ -161,7 +161,7 @@ export class Subtitles {
 
   async #ofFile(paths: readonly string[], mayRead: MayRead): Promise<TimedText> {
     for (const path of paths) {
-      if (!mayRead(path)) fail("TOKEN_REFUSED", { reason: "the subtitles are under another rule" });
+      if (!mayRead(path)) fail("TOKEN_REFUSED", { reason: "it does not cover these subtitles" });
       const text = await this.#read(path).catch((error: unknown) => {
         if (codeOf(error) !== "SOURCE_NOT_FOUND") throw error;
         return null;

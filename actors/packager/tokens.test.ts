@@ -230,8 +230,29 @@ test("the first rule that fits decides, and a set whose files are under two is r
   const news = "/i/protected/news/a.mp4/master.m3u8";
   assert.match(said(gate.check(request(news, `hdnts=${ACL_TOKEN}`))), /not valid/);
   assert.equal(said(gate.check(request(MASTER, `hdnts=${ACL_TOKEN}`))), "allowed", "a rule may name the prefix");
-  const set = { ...request(MASTER, `hdnts=${ACL_TOKEN}`), files: ["protected/news/a.mp4"] };
+  const set = { ...request(MASTER, `hdnts=${ACL_TOKEN}`), files: ["protected/movie.mp4", "protected/news/a.mp4"] };
   assert.match(said(gate.check(set)), /different rules/);
+});
+
+test("the rule of a film is that of all its leaves, whatever other rules fit their names", () => {
+  const rule = { alternatePassword: null, sessionMs: 60_000 };
+  const rules = [
+    { ...rule, paths: ["*/segment*", "/i/*/key_*"], password: OTHER_KEY },
+    { ...rule, paths: ["/protected/movie.mp4/*"], password: KEY },
+    { ...rule, paths: ["/protected/*"], password: OTHER_KEY },
+  ];
+  const gate = gateWith({ rules });
+  const check = (path: string, file: string, query = "") =>
+    said(gate.check({ ...request(`/i/${path}`, query), files: [file] }));
+  const film = "protected/movie.mp4";
+  const leaves = ["master.m3u8", "index_0_av.m3u8", "segment1_0_av.ts", "key_0.bin", "clearkey"];
+  for (const leaf of leaves) {
+    assert.equal(check(`${film}/${leaf}`, film, `hdnts=${ACL_TOKEN}`), "allowed", leaf);
+    assert.equal(check(`${film}/${leaf}`, film), "TOKEN_MISSING", leaf);
+    assert.equal(check(`protected/set,,.csmil/${leaf}`, film), "TOKEN_MISSING", "a rule for what is below its file");
+  }
+  assert.equal(check("open.mp4/segment1_0_av.ts", "open.mp4"), "TOKEN_MISSING", "a rule for leaves alone");
+  assert.equal(check("open.mp4/master.m3u8", "open.mp4"), "allowed");
 });
 
 test("a password that is no hexadecimal key is taken as text", () => {

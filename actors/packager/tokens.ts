@@ -44,7 +44,7 @@ export interface TokenRule {
 }
 
 export interface TokenGateOptions {
-  /** The first one that fits a path decides. */
+  /** The first one that fits a file decides for all that is served of it. */
   readonly rules: readonly TokenRule[];
   /** `/i/`. */
   readonly prefix: string;
@@ -131,11 +131,15 @@ const plainPath = (path: string): string => posix.normalize(decodedOnce(path));
 
 const plainAddress = (address: string): string => address.toLowerCase().replace(/^::ffff:(?=\d)/, "");
 
-/** Index of the first rule that fits a decoded URL path, with or without the prefix; −1: none does. */
-export const ruleOf = (rules: readonly Pick<TokenRule, "paths">[], path: string, prefix: string): number => {
-  const below = path.startsWith(prefix) ? `/${path.slice(prefix.length)}` : path;
-  const whole = prefix + below.slice(1);
-  return rules.findIndex(({ paths }) => paths.some((one) => globMatches(one, below) || globMatches(one, whole)));
+type Rules = readonly Pick<TokenRule, "paths">[];
+
+/** Index of the first rule that fits one of these decoded URL paths, with or without the prefix; −1: none does. */
+export const ruleOf = (rules: Rules, urlPaths: readonly string[], prefix: string): number => {
+  const forms = urlPaths.flatMap((path) => {
+    const below = path.startsWith(prefix) ? `/${path.slice(prefix.length)}` : path;
+    return [below, prefix + below.slice(1)];
+  });
+  return rules.findIndex(({ paths }) => paths.some((one) => forms.some((form) => globMatches(one, form))));
 };
 
 interface Keys {
@@ -196,19 +200,34 @@ export class TokenGate {
     return `${SESSION_NAME}=${made}`;
   }
 
-  /** Whether what was granted is enough for another stored file: it is under the same rule, or under none. */
-  covers({ rule }: TokenGrant, file: string): boolean {
-    const { rules, prefix } = this.#options;
-    const index = ruleOf(rules, prefix + file, prefix);
-    return index < 0 || index === rule;
+  /**
+   * Whether what was granted is enough for a stored file besides those of the set: it is under no rule, or under the
+   * same one and either goes with the set (`isOwn`) or is covered by the token.
+   */
+  covers({ rule, token }: TokenGrant, { path, isOwn }: { readonly path: string; readonly isOwn: boolean }): boolean {
+    const index = this.#ruleOfFile(path);
+    if (index < 0) return true;
+    return index === rule && (isOwn || aclAllows(token?.acl ?? [], this.#options.prefix + path));
   }
 
-  /** The rules that bind a request, each once: of its path, and of each file that it stands for. */
+  /**
+   * The rules that bind a request, each once: of the files that it stands for. What is asked for below them counts only
+   * where they are under none, else a rule that fits some leaves' names would ask for another token than the rest has.
+   */
   #rulesOf({ path, files = [] }: TokenRequest): readonly number[] {
     const { rules, prefix } = this.#options;
-    const paths = [plainPath(path), ...files.map((file) => prefix + file)];
-    const found = paths.map((one) => ruleOf(rules, one, prefix));
-    return [...new Set(found)].filter((index) => index >= 0);
+    const ofFiles = new Set(files.map((file) => this.#ruleOfFile(file)).filter((index) => index >= 0));
+    if (ofFiles.size > 0) return [...ofFiles];
+    const whole = plainPath(path);
+    const ofSet = ruleOf(rules, [`${posix.dirname(whole)}/`], prefix);
+    const index = ofSet < 0 ? ruleOf(rules, [whole], prefix) : ofSet;
+    return index < 0 ? [] : [index];
+  }
+
+  /** A file is under a rule for itself (`/film.mp4`), and under one for all that is below it (`/film.mp4/*`). */
+  #ruleOfFile(file: string): number {
+    const { rules, prefix } = this.#options;
+    return ruleOf(rules, [prefix + file, `${prefix}${file}/`], prefix);
   }
 
   #verdict(request: TokenRequest, given: Given): TokenVerdict {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { parseQuery } from "./query.ts";
 import { parsePackagerPath } from "./request.ts";
-import { type SubtitlePlace, subtitleLanguage, subtitlePaths, subtitlePlace } from "./subtitles.ts";
+import { isOwnSubtitle, type SubtitlePlace, subtitleLanguage, subtitlePaths, subtitlePlace } from "./subtitles.ts";
 
 const OPTIONS = { prefix: "/i/", childManifestFilename: "index_0_av.m3u8", sanitize: "refuse" } as const;
 const placeOf = (path: string, query: string): SubtitlePlace => {
@@ -57,4 +57,30 @@ test("the language of a file is known by its name", () => {
   ]) {
     assert.equal(language("", name), null, name);
   }
+});
+
+test("a film's own subtitles lie beside it under its name and a language, and those of other films never do", () => {
+  const isOwn = (path: string, file: string): boolean => {
+    const request = parsePackagerPath(`/i/${path}/master.m3u8`, OPTIONS);
+    return "refusal" in request ? assert.fail() : isOwnSubtitle(request.set, file);
+  };
+  for (const name of ["video_en.vtt", "video.pt-BR.srt", "en-video.ttml", "video_-_zh-Hant.abc", "video_en"]) {
+    assert.equal(isOwn(GUIDE, `dir1/dir2/${name}`), true, name);
+  }
+  assert.equal(isOwn("movie.mp4", "movie_en.vtt"), true);
+  assert.equal(isOwn("a/list.smil", "a/list_en.vtt"), true);
+  const others = [
+    "dir1/dir2/video2_en.vtt",
+    "dir1/dir2/video_two_en.vtt",
+    "dir1/dir2/video_trailer.vtt",
+    "dir1/dir2/videos-en.vtt",
+    "dir1/dir2/video.vtt",
+    "dir1/dir2/other_en.vtt",
+    "dir1/dir2/my-video_en.vtt",
+    "dir1/dir2/dir3/video_en.vtt",
+    "dir1/video_en.vtt",
+    "video_en.vtt",
+  ];
+  for (const file of others) assert.equal(isOwn(GUIDE, file), false, file);
+  assert.equal(isOwn("movie.mp4", "a/movie_en.vtt"), false);
 });

@@ -63,3 +63,24 @@ export const subtitleLanguage = ({ identifier, pattern }: SubtitlePlace, name: s
   const language = pattern.languageFirst ? stem.slice(0, -fixed.length) : stem.slice(fixed.length);
   return BCP47.test(language) ? language : null;
 };
+
+/** A language as names have it, where what stands beside it may be anything: `trailer` is no language. */
+const OWN_LANGUAGE = "[A-Za-z]{2,3}(?:-[A-Za-z0-9]{1,8}){0,8}";
+const BETWEEN = "[^\\p{L}\\p{N}\\p{M}]+";
+const LANGUAGE_LAST = new RegExp(`^${BETWEEN}${OWN_LANGUAGE}$`, "u");
+const LANGUAGE_FIRST = new RegExp(`^${OWN_LANGUAGE}${BETWEEN}$`, "u");
+
+/**
+ * Whether a file is a subtitle of this set by its place and its name alone, whatever a query says: beside the media,
+ * and named by their identifier and a language.
+ */
+export const isOwnSubtitle = (set: MediaSet, path: string): boolean => {
+  const { identifier } = set;
+  const folder = folderOf(path);
+  if (identifier === "" || folder !== folderOf(set.files[0] ?? set.path)) return false;
+  const stem = path.slice(folder === "" ? 0 : folder.length + 1).replace(/\.[^.]*$/, "");
+  return (
+    (stem.startsWith(identifier) && LANGUAGE_LAST.test(stem.slice(identifier.length))) ||
+    (stem.endsWith(identifier) && LANGUAGE_FIRST.test(stem.slice(0, -identifier.length)))
+  );
+};

@@ -11,7 +11,7 @@ const ruleFor = ({ tokens, urlPrefix }: PackagerConfig, { paths, rule }: Argumen
     if (named) return named;
     throw new Stop(EXIT_USAGE, `there is no rule ${rule}: ${tokens.map(({ name }) => name).join(", ")}.`);
   }
-  const fitting = new Set(paths.map((path) => ruleOf(tokens, path, urlPrefix)));
+  const fitting = new Set(paths.map((path) => ruleOf(tokens, [path], urlPrefix)));
   const [index = -1, ...others] = fitting;
   const found = tokens[index];
   if (others.length > 0) throw new Stop(EXIT_USAGE, "these paths are under different rules.");
