@@ -92,6 +92,16 @@ test("an index that is removed while the cache runs comes back with its rows, an
   await until("what was invalidated has left", () => cache.store.usage().entryCount === 0);
 });
 
+test("a segment that is being written when its file is purged is not kept", async (t) => {
+  const { cache, dir } = await segmentWorld(t);
+  const putting = cache.put(segment("1.ts"), contentOf(1, 5000));
+  cache.purge(({ path }) => path === segment("1.ts").path);
+  assert.equal(await putting, false);
+  assert.equal(await cache.get(segment("1.ts")), null);
+  assert.deepEqual([cache.store.usage().bytes, filesBelow(dir).size], [0, 0]);
+  assert.equal(await cache.put(segment("1.ts"), contentOf(1, 5000)), true);
+});
+
 test("a segment folder that is removed while the cache runs is made again, by the next segment or cleaning", async (t) => {
   const { cache, dir } = await segmentWorld(t);
   await cache.put(segment("1.ts"), contentOf(1, 5000));

@@ -61,7 +61,7 @@ test("copies, segments, indexes and what is made of them are let go of, and coun
     library: { forget: (isMeant) => FILES.filter(isMeant).length },
     derived: [{ forget: () => void done.push("playlists") }],
     input: { forget: () => void done.push("fetches"), store: store("inputs", 100) },
-    segments: { store: store("segments", 1) },
+    segments: store("segments", 1),
   });
   assert.deepEqual(purged, { indexCount: 2, inputCount: 2, segmentCount: 2, sizeBytes: 202 });
   assert.deepEqual(done, ["fetches", "inputs", "segments", "playlists"]);

@@ -23,7 +23,7 @@ export interface Kept {
   /** Lists and playlists that are made again in no time, and so all go. */
   readonly derived: readonly { forget(): void }[];
   readonly input: { forget(isMeant: IsMeant): void; readonly store: Store } | null;
-  readonly segments: { readonly store: Store } | null;
+  readonly segments: Store | null;
 }
 interface Store {
   purge(isMeant: (head: CacheHead) => boolean): Removed;
@@ -72,7 +72,7 @@ export const forgetFiles = (isMeant: IsMeant, { library, derived, input, segment
   // The files first: an index that is read meanwhile must not be of a copy that is to go.
   input?.forget(isMeant);
   const inputs = input?.store.purge(byHead) ?? { entryCount: 0, bytes: 0 };
-  const made = segments?.store.purge(byHead) ?? { entryCount: 0, bytes: 0 };
+  const made = segments?.purge(byHead) ?? { entryCount: 0, bytes: 0 };
   const indexCount = library.forget(isMeant);
   for (const one of derived) one.forget();
   return {

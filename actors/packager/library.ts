@@ -17,13 +17,15 @@ import type { Clock } from "../../lib/clock.ts";
 import type { Log } from "../../lib/log/log.ts";
 import type { ContentSource, SourceObject, SourceStat } from "../../lib/source/port.ts";
 import { refuseMedia } from "./media-fault.ts";
+import { OpeningBytes } from "./opening-bytes.ts";
 import { Turns } from "./turns.ts";
 
 /** Of the texts for `?v=`. */
 export const VERSION_DIGITS = 8;
 const TITLE_BYTES = 4096; // what a title holds besides its index
 const TITLES_MAX = 512; // each has its file open, of 1,024 that a process may have at least; viewers take the others
-const OPENINGS_MAX = 64; // files that are being opened at a time; each may hold a moov of many MiB
+const OPENINGS_MAX = 64; // files that are being opened at a time
+const OPENING_BYTES_MAX = 512 * 2 ** 20; // of all of them: 100 films of 100 minutes; the largest moov has 256 MiB
 const OPENINGS_WAITING_MAX = 1024; // ten sets of 100 files
 
 export interface LibraryOptions {
@@ -37,6 +39,17 @@ export interface LibraryOptions {
   readonly recheckMs: number;
   /** Goes into versions: what changes segments without the file changing. */
   readonly epoch: string;
+  /** Memory for the boxes of all files that are being opened; absent: as much as is usual. */
+  readonly openingBytesMax?: number;
+}
+
+/** An opening that goes on. Whoever asks joins it, unless its file was purged since it began. */
+interface Opening {
+  readonly title: Promise<Title>;
+  readonly mark: Mark;
+}
+interface Mark {
+  isForgotten: boolean;
 }
 
 /** A file's cuts, and what manifests say of it when it is cut so. */
@@ -112,9 +125,10 @@ export class Title {
   }
 }
 
-const readerOf = (object: SourceObject): RangeReader => ({
+const readerOf = (object: SourceObject, take: (bytes: number) => Promise<void>): RangeReader => ({
   sizeBytes: object.stat.sizeBytes,
   read: async (offset, lengthBytes) => {
+    await take(lengthBytes);
     const bytes = Buffer.allocUnsafeSlow(lengthBytes);
     await object.readRange(offset, bytes);
     return bytes;
@@ -128,16 +142,23 @@ const heldForNow = (title: Title): Title => {
   return title;
 };
 
+/** Whoever waits for an opening that was forgotten begins another one, whatever it rejects with. */
+const assertMeant = (path: string, { isForgotten }: Mark): void => {
+  if (isForgotten) fail("SOURCE_CHANGED", { path });
+};
+
 export class Library {
   /** How often boxes were read since the start. */
   readCount = 0;
   readonly #options: LibraryOptions;
   readonly #titles: LRUCache<string, Title>;
-  readonly #opening = new Map<string, Promise<Title>>();
+  readonly #opening = new Map<string, Opening>();
   readonly #turns = new Turns(OPENINGS_MAX, OPENINGS_WAITING_MAX);
+  readonly #openingBytes: OpeningBytes;
 
   constructor(options: LibraryOptions) {
     this.#options = options;
+    this.#openingBytes = new OpeningBytes(options.openingBytesMax ?? OPENING_BYTES_MAX);
     this.#titles = new LRUCache({
       max: TITLES_MAX,
       maxSize: options.indexBytesMax,
@@ -168,43 +189,68 @@ export class Library {
       recent.hold();
       return recent;
     }
-    let opening = this.#opening.get(path);
-    if (!opening) {
-      opening = this.#turns.take(() => this.#present(path)).finally(() => this.#opening.delete(path));
-      this.#opening.set(path, opening);
-    }
-    const title = await opening;
+    const { title: opened, mark } = this.#opening.get(path) ?? this.#begin(path);
+    const title = await opened.catch((error: unknown) => {
+      if (!mark.isForgotten) throw error;
+      return null;
+    });
+    // What was read before a purge is not served after it: opened once more for each purge that comes between.
+    if (!title || mark.isForgotten) return this.open(path);
     title.hold();
     return title;
   }
 
-  /** Forgets files, by their path or what it starts with; gives how many. */
+  /** Forgets files, also those that are being opened; gives how many of them were in memory. */
   forget(isMeant: (path: string) => boolean): number {
+    for (const [path, { mark }] of this.#opening) {
+      if (!isMeant(path)) continue;
+      mark.isForgotten = true;
+      this.#opening.delete(path);
+    }
     const paths = [...this.#titles.keys()].filter(isMeant);
     for (const path of paths) this.#titles.delete(path);
     return paths.length;
+  }
+
+  /** Forgets versions whose files are others by now; what was opened since stays. */
+  forgetReplaced(titles: readonly Title[]): void {
+    for (const title of titles) if (this.#titles.peek(title.path) === title) this.#titles.delete(title.path);
   }
 
   close(): void {
     this.#titles.clear();
   }
 
-  async #present(path: string): Promise<Title> {
+  #begin(path: string): Opening {
+    const mark: Mark = { isForgotten: false };
+    const title = this.#turns
+      .take(() => this.#present(path, mark))
+      .finally(() => {
+        if (this.#opening.get(path)?.mark === mark) this.#opening.delete(path);
+      });
+    const opening = { title, mark };
+    this.#opening.set(path, opening);
+    return opening;
+  }
+
+  async #present(path: string, mark: Mark): Promise<Title> {
+    assertMeant(path, mark); // purged while it waited for its turn
     const known = this.#titles.get(path);
-    if (known && (await this.#isPresent(known))) return known;
+    if (known && (await this.#isPresent(known, mark))) return known;
     const title = heldForNow(await this.#read(path));
     // Dropping the older version is the cache's dispose; one that is too large for it is served all the same.
-    this.#titles.set(path, title);
+    if (!mark.isForgotten) this.#titles.set(path, title);
     if (this.#titles.peek(path) !== title) title.drop();
     return title;
   }
 
   /** Whether a title is what its file is now; it is held then. */
-  async #isPresent(title: Title): Promise<boolean> {
+  async #isPresent(title: Title, mark: Mark): Promise<boolean> {
     const { source, clock } = this.#options;
     title.hold(); // others may push it out of the cache meanwhile
     try {
       const stat = await source.stat(title.path).catch((error: unknown) => this.#lost(title.path, error));
+      assertMeant(title.path, mark);
       if (this.#versionOf(stat) !== title.version) return false;
       title.checkedAtMs = clock.nowMs();
       heldForNow(title);
@@ -231,7 +277,7 @@ export class Library {
     this.readCount += 1;
     try {
       if (object.wholeOnly) log.error({ path }, "the source gives no ranges of this file: see [http] ranges");
-      const movie = await openMovie(readerOf(object));
+      const movie = await this.#openingBytes.during((take) => openMovie(readerOf(object, take)));
       const cut = cutMovie(movie, segmentSeconds);
       if (!cut) return fail("MEDIA_UNSUPPORTED", { path, reason: "it has no samples", version: object.stat.version });
       const version = this.#versionOf(object.stat);

@@ -8,7 +8,7 @@ import { open } from "node:fs/promises";
 import type { Clock } from "../../lib/clock.ts";
 import type { Log } from "../../lib/log/log.ts";
 import { writeAll } from "../../lib/source/copy.ts";
-import { type CacheEntry, chargeOf } from "./cache-entry.ts";
+import { type CacheEntry, chargeOf, type Removed } from "./cache-entry.ts";
 import { type CacheHead, cacheNameOf, checksumOf, readFully, readTail, tailOf } from "./cache-file.ts";
 import type { CacheIndex } from "./cache-index.store.ts";
 import { cacheHits, cacheMisses } from "./cache-metrics.ts";
@@ -53,6 +53,7 @@ export class SegmentCache {
   readonly #clock: Clock;
   readonly #log: Log;
   readonly #putting = new Map<string, Promise<boolean>>();
+  #purgeCount = 0;
   #complainedMs = Number.NEGATIVE_INFINITY;
 
   constructor({ clock, log }: SegmentCacheOptions, store: CacheStore) {
@@ -79,6 +80,12 @@ export class SegmentCache {
       .finally(() => this.#putting.delete(name));
     this.#putting.set(name, putting);
     return putting;
+  }
+
+  /** Lets go of segments of these files, also of those that are being written. */
+  purge(isMeant: (head: CacheHead) => boolean): Removed {
+    this.#purgeCount += 1;
+    return this.store.purge(isMeant);
   }
 
   /** Resolves when all that was put is on the disk, or given up. */
@@ -115,6 +122,7 @@ export class SegmentCache {
 
   async #write(head: CacheHead, bytes: Buffer): Promise<boolean> {
     const { store } = this;
+    const purgeCount = this.#purgeCount;
     const tail = tailOf({ head, contentBytes: bytes.length, contentCrc: checksumOf(bytes), blockCount: 0 });
     const chargedBytes = chargeOf(bytes.length + tail.length);
     if (!(await store.reserve(chargedBytes))) return false;
@@ -127,8 +135,12 @@ export class SegmentCache {
       } finally {
         await handle.close();
       }
-      store.publish(temporary, head, chargedBytes);
-      return true;
+      if (purgeCount === this.#purgeCount) {
+        store.publish(temporary, head, chargedBytes);
+        return true;
+      }
+      await store.discard(temporary, chargedBytes); // it may be of what was purged
+      return false;
     } catch (error) {
       await store.discard(temporary, chargedBytes);
       throw error;

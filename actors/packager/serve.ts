@@ -61,6 +61,8 @@ interface Asked {
   readonly grant: TokenGrant;
   /** Without tokens. */
   readonly query: string;
+  /** Purges that there had been when it came. */
+  readonly purgeCount: number;
 }
 
 interface Admitted {
@@ -83,6 +85,7 @@ export class PackagerServer {
     // The body, and the same again behind its head.
     sizeCalculation: ({ answer }) => 2 * answer.body.length + READY_BYTES_LEAST,
   });
+  #purgeCount = 0;
 
   constructor(deps: ServerDeps) {
     this.#deps = deps;
@@ -103,6 +106,7 @@ export class PackagerServer {
 
   /** Playlists of files that were purged are made anew. */
   forget(): void {
+    this.#purgeCount += 1; // what is being made of files as they were is not kept
     this.#ready.clear();
   }
 
@@ -114,11 +118,12 @@ export class PackagerServer {
 
   async #answer(exchange: RawExchange, base: string): Promise<void> {
     const { config } = this.#deps;
+    const purgeCount = this.#purgeCount;
     const parsed = parsePackagerPath(exchange.path, { ...config, prefix: config.urlPrefix });
     if (isRefusal(parsed)) return fail(parsed.refusal, { reason: parsed.reason });
     const { set: media, leaf } = parsed;
     const { files, bitratesBps, grant } = await this.#admit(exchange, media);
-    const asked = { exchange, media, leaf, grant, query: stripTokens(exchange.query) };
+    const asked = { exchange, media, leaf, grant, query: stripTokens(exchange.query), purgeCount };
     if (exchange.method === "POST" && leaf.kind !== "clearkey") return refuseMethod(exchange, METHODS);
     try {
       await this.#inSet(exchange, files, async (open) =>
@@ -164,7 +169,7 @@ export class PackagerServer {
         return await answer(open);
       } catch (error) {
         if (!isReplaced(error) || attempt > 1 || exchange.status !== 0) throw error;
-        library.forget((path) => files.includes(path));
+        library.forgetReplaced(open?.members.map(({ title }) => title) ?? []);
       } finally {
         open?.letGo();
       }
@@ -221,7 +226,7 @@ export class PackagerServer {
     const answer = prepare(200, headerLines({ type, freshness, etag: etagOf(body) }), body);
     const files = view.open.members.map(({ title: { path, version } }) => ({ path, version }));
     // Complete ones only: a file that comes later must not wait for the others to change.
-    if (freshness === "playlist" && !this.#namesHost(leaf, view)) {
+    if (freshness === "playlist" && asked.purgeCount === this.#purgeCount && !this.#namesHost(leaf, view)) {
       const untilMs = dependsOnMore(view, query) ? madeMs + config.sourceRecheckMs : Number.POSITIVE_INFINITY;
       this.#ready.set(view.base + exchange.target, { answer, files, untilMs });
     }

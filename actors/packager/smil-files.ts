@@ -3,6 +3,7 @@ import { LRUCache } from "lru-cache";
 import { fail } from "../../contracts/errors.ts";
 import type { Clock } from "../../lib/clock.ts";
 import type { ContentSource } from "../../lib/source/port.ts";
+import { Once } from "./once.ts";
 import { readSmil, SMIL_BYTES_MAX } from "./smil.ts";
 
 interface Known {
@@ -27,6 +28,7 @@ const KNOWN_MAX = 1_000;
 export class SmilFiles {
   readonly #options: SmilOptions;
   readonly #known = new LRUCache<string, Known>({ max: KNOWN_MAX });
+  readonly #once = new Once<Known>();
 
   constructor(options: SmilOptions) {
     this.#options = options;
@@ -42,13 +44,15 @@ export class SmilFiles {
     const { clock, recheckMs } = this.#options;
     const known = this.#known.get(path);
     if (known && clock.nowMs() - known.checkedAtMs <= recheckMs) return known;
-    const read = await this.#read(path, known);
-    this.#known.set(path, read);
-    return read;
+    return this.#once.take(path, {
+      read: () => this.#read(path, known),
+      keep: (read) => this.#known.set(path, read),
+    });
   }
 
   /** What was purged is read again. */
   forget(): void {
+    this.#once.forget();
     this.#known.clear();
   }
 

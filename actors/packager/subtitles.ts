@@ -24,6 +24,7 @@ import type { RawExchange } from "../../lib/http/exchange.ts";
 import type { ContentSource } from "../../lib/source/port.ts";
 import { etagOf, headerLines, TYPES } from "./caching.ts";
 import type { Title } from "./library.ts";
+import { Once } from "./once.ts";
 import { memberAt, type SetView } from "./set-view.ts";
 import { textSamples } from "./text-samples.ts";
 
@@ -49,6 +50,12 @@ export const asksForSubtitles = ({ subtitles: { pattern, identifier, location } 
 
 const filesOf = ({ media }: SetView, { subtitles }: MasterQuery, language: string): readonly string[] =>
   subtitlePaths(subtitlePlace(media, subtitles), language);
+
+/** A subtitle under its name among those that are kept: its file or track, and that one's version. */
+interface Named {
+  readonly name: string;
+  readonly text: TimedText;
+}
 
 /** Of subtitles in files; text tracks are counted from 1. */
 const FILE_ID = 0;
@@ -85,7 +92,7 @@ const spokenBy = ({ open }: SetView): Title | undefined =>
 export class Subtitles {
   readonly #source: ContentSource;
   readonly #kept = new LRUCache<string, TimedText>({ maxSize: KEPT_BYTES_MAX, sizeCalculation: sizeOf });
-  readonly #reading = new Map<string, Promise<TimedText>>();
+  readonly #once = new Once<Named>();
 
   constructor({ source }: { readonly source: ContentSource }) {
     this.#source = source;
@@ -137,6 +144,7 @@ export class Subtitles {
   }
 
   forget(): void {
+    this.#once.forget();
     this.#kept.clear();
   }
 
@@ -171,20 +179,24 @@ export class Subtitles {
     return fail("SOURCE_NOT_FOUND", { path: paths[0] ?? "subtitles" });
   }
 
-  async #read(path: string): Promise<TimedText> {
-    const object = await this.#source.open(path);
-    try {
-      const { sizeBytes, version } = object.stat;
-      const key = `${path} ${version}`;
-      return await this.#once(key, async () => {
+  /** Opened once however many ask at a time, for its version tells whether it is the one that is kept. */
+  #read(path: string): Promise<TimedText> {
+    return this.#taken(path, async () => {
+      const object = await this.#source.open(path);
+      try {
+        const { sizeBytes, version } = object.stat;
+        const name = `${path}\0${version}`;
+        const kept = this.#kept.get(name);
+        if (kept) return { name, text: kept };
         if (sizeBytes > SUBTITLE_BYTES_MAX) fail("MEDIA_UNSUPPORTED", { path, reason: "a subtitle of that size" });
         const bytes = Buffer.alloc(sizeBytes);
         await object.readRange(0, bytes);
-        return readSubtitle(bytes) ?? fail("MEDIA_UNSUPPORTED", { path, reason: "no subtitle format that is known" });
-      });
-    } finally {
-      await object.close();
-    }
+        const text = readSubtitle(bytes);
+        return { name, text: text ?? fail("MEDIA_UNSUPPORTED", { path, reason: "no subtitle format that is known" }) };
+      } finally {
+        await object.close();
+      }
+    });
   }
 
   async #ofTrack(view: SetView, { id }: SubtitleLeaf): Promise<TimedText> {
@@ -193,20 +205,20 @@ export class Subtitles {
     if (!title || !track || !isReadable(track))
       return fail("SOURCE_NOT_FOUND", { path: `${view.media.path}, text ${id}` });
     const { fourcc } = track.codec;
-    return this.#once(`${title.path} ${title.version} ${id}`, async () => {
+    const name = `${title.path}\0${title.version}\0${id}`;
+    const kept = this.#kept.get(name);
+    if (kept) return kept;
+    return this.#taken(name, async () => {
       const text = cuesOfSamples(fourcc, await textSamples(title, track));
-      return text ?? fail("MEDIA_UNSUPPORTED", { path: title.path, reason: `text of the kind ${fourcc}` });
+      return {
+        name,
+        text: text ?? fail("MEDIA_UNSUPPORTED", { path: title.path, reason: `text of the kind ${fourcc}` }),
+      };
     });
   }
 
-  /** A subtitle that is kept; read once, however many ask for it. */
-  async #once(key: string, read: () => Promise<TimedText>): Promise<TimedText> {
-    const kept = this.#kept.get(key) ?? this.#reading.get(key);
-    if (kept) return kept;
-    const reading = read().finally(() => this.#reading.delete(key));
-    this.#reading.set(key, reading);
-    const text = await reading;
-    this.#kept.set(key, text);
+  async #taken(name: string, read: () => Promise<Named>): Promise<TimedText> {
+    const { text } = await this.#once.take(name, { read, keep: (made) => this.#kept.set(made.name, made.text) });
     return text;
   }
 }
