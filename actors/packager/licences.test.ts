@@ -7,6 +7,7 @@ import { type TestContext, test } from "node:test";
 import { makeInput, sharedMediaDir } from "../../test/media/make.ts";
 import { tempDir } from "../../test/support/platform.ts";
 import { startTestPackager } from "./packager.fixture.ts";
+import { makeToken, tokenKey } from "./tokens.ts";
 
 const KEY = "000102030405060708090a0b0c0d0e0f";
 const KEY_ID = "9eb4050de44b4802932e27d75083e266";
@@ -85,6 +86,57 @@ test("playlists of fMP4 name the key and the licence, those of MPEG-TS the key",
   const [asset = "", ...more] = await keyLines(`${fairPlay}/i/film.mp4/cmaf_0_v.m3u8`);
   assert.match(asset, /URI="skd:\/\/keys\/film",.*KEYFORMAT="com.apple.streamingkeydelivery"/);
   assert.deepEqual(more, []);
+});
+
+/** Attributes of key tags in a playlist, with the addresses that their URIs lead to. */
+const keysIn = async (address: string, tag: string): Promise<string[]> =>
+  (await (await fetch(address)).text())
+    .split(/\r?\n/)
+    .filter((line) => line.startsWith(`${tag}:`))
+    .map((line) => line.slice(tag.length + 1))
+    .map((line) => line.replace(/URI="([^"]*)"/, (_, uri: string) => `URI="${new URL(uri, address)}"`));
+
+/** Addresses of the media playlists that a master names. */
+const mediaIn = async (address: string): Promise<string[]> => {
+  const lines = (await (await fetch(address)).text()).split(/\r?\n/);
+  const uris = lines.map((line) => (/^#EXT-X-MEDIA:.*URI="([^"]*)"/.exec(line) ?? /^([^#].*)/.exec(line))?.[1]);
+  return uris.filter((uri) => uri !== undefined).map((uri) => new URL(uri, address).href);
+};
+
+test("masters announce the keys of their media playlists, each once; clear ones and those without attributes none", async (t) => {
+  const folder = await tempDir(t);
+  const inputs = { alike_1: "moov-first", alike_2: "moov-last", other_1: "moov-first", other_2: "gop-10-s" };
+  for (const [name, input] of Object.entries(inputs)) {
+    await copyFile(await makeInput(input, await sharedMediaDir()), join(folder, `${name}.mp4`));
+  }
+  const fields = {
+    ip: null,
+    startSeconds: null,
+    endSeconds: Math.floor(Date.now() / 1000) + 600,
+    id: null,
+    data: null,
+  };
+  const token = `hdnts=${makeToken({ ...fields, acl: ["/i/*"] }, { key: tokenKey("a-password") })}`;
+  for (const method of ["none", "aes-128", "sample-aes", "cbcs", "cenc"]) {
+    for (const more of [{}, { CASTERPAK_TOKEN_PASSWORD: "a-password" }]) {
+      const env = { CASTERPAK_ENCRYPTION_METHOD: method, CASTERPAK_ENCRYPTION_KEY: KEY, ...more };
+      const { url } = await startTestPackager(t, { folder, env });
+      for (const set of ["alike_1.mp4", "alike_,1,2,.mp4.csmil", "other_,1,2,.mp4.csmil"]) {
+        for (const leaf of method === "cenc" ? ["cmaf.m3u8"] : ["master.m3u8", "cmaf.m3u8"]) {
+          const master = `${url}/i/${set}/${leaf}?${token}`;
+          const media = await mediaIn(master);
+          assert.ok(media.length > 0, master);
+          const ofMedia = (await Promise.all(media.map((address) => keysIn(address, "#EXT-X-KEY")))).flat();
+          // The IV of a whole segment is that segment's own.
+          const expected = ofMedia.map((key) => (method === "aes-128" ? key.replace(/,IV=\w+/, "") : key));
+          const announced = await keysIn(master, "#EXT-X-SESSION-KEY");
+          assert.deepEqual(announced.toSorted(), [...new Set(expected)].sort(), `${method} ${set} ${leaf}`);
+          assert.equal(announced.length > 0, method !== "none", `${method} ${set} ${leaf}`);
+          assert.deepEqual(await keysIn(`${master}&attributes=off`, "#EXT-X-SESSION-KEY"), []);
+        }
+      }
+    }
+  }
 });
 
 test("a page of another origin may ask for a licence, and gets the key that playlists name", async (t) => {

@@ -93,7 +93,8 @@ type Of<K extends Leaf["kind"]> = Extract<Leaf, { readonly kind: K }>;
 
 const masterText = (options: TextOptions, { container }: Of<"master">): string => {
   const { view, query, childManifestFilename, subtitles, token } = options;
-  return vodMasterPlaylist(listed(options, container), {
+  const variants = listed(options, container);
+  return vodMasterPlaylist(variants, {
     container,
     revision: query.revision,
     attributes: query.attributes,
@@ -104,7 +105,7 @@ const masterText = (options: TextOptions, { container }: Of<"master">): string =
     subtitles,
     isOffered: ({ index }, audio) =>
       isServable(offerOf(options, { container, rendition: index, tracks: { video: false, audio } })),
-    sessionKeys: [],
+    sessionKeys: query.attributes ? sessionKeysOf(options, container, variants) : [],
   });
 };
 
@@ -128,13 +129,35 @@ const mediaText = (options: TextOptions, { container, rendition, tracks }: Of<"m
   });
 };
 
-const keysOf = (options: TextOptions, stream: StreamChoice): readonly PlaylistKey[] => {
-  const protection = options.protectionOf(memberAt(options.view, stream.rendition));
+/** Keys of a stream whose media playlist is of the `r`-th rendition of what is at `below`. */
+const keysAt = (
+  { view, token, protectionOf }: TextOptions,
+  stream: StreamChoice,
+  { below, r }: { readonly below: string; readonly r: number },
+): readonly PlaylistKey[] => {
+  const protection = protectionOf(memberAt(view, stream.rendition));
   if (!protection) return [];
-  const { view, token } = options;
-  const at = (leaf: Leaf): string => withToken(`${belowSet(view)}${leafName(leaf)}`, token);
-  const key = at({ kind: "key", rendition: stream.rendition });
-  return protection.playlistKeys(stream, { key, licence: at({ kind: "clearkey" }) });
+  const at = (leaf: Leaf): string => withToken(`${below}${leafName(leaf)}`, token);
+  return protection.playlistKeys(stream, {
+    key: at({ kind: "key", rendition: r }),
+    licence: at({ kind: "clearkey" }),
+  });
+};
+
+const keysOf = (options: TextOptions, stream: StreamChoice): readonly PlaylistKey[] =>
+  keysAt(options, stream, { below: belowSet(options.view), r: stream.rendition });
+
+/** Those that the variants' media playlists name, at the same addresses: players get them before they need them. */
+const sessionKeysOf = (
+  options: TextOptions,
+  container: Container,
+  variants: readonly Variant[],
+): readonly PlaylistKey[] => {
+  const { view } = options;
+  return variants.flatMap(({ rendition: { uri }, index }) => {
+    const place = view.children === "file" ? { below: `${uri}/`, r: 0 } : { below: belowSet(view), r: index };
+    return keysAt(options, { container, rendition: index, tracks: AV }, place);
+  });
 };
 
 const withToken = (address: string, token: string): string => (token === "" ? address : `${address}?${token}`);

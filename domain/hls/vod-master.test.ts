@@ -253,6 +253,18 @@ test("session keys are announced, with the version that they need", () => {
     masterOf(README, "", { sessionKeys: [{ method: "AES-128", uri: "key_0.bin", iv: null }] }),
     /^#EXTM3U\r\n#EXT-X-SESSION-KEY/,
   );
+  const key = { method: "AES-128", uri: "key_0.bin", iv: () => "00" } as const;
+  assert.equal(
+    masterOf(README, "", { sessionKeys: [key, key] })
+      .match(/#EXT-X-SESSION-KEY.*/g)
+      ?.join(),
+    '#EXT-X-SESSION-KEY:METHOD=AES-128,URI="key_0.bin"',
+  );
+  const constant = { ...sessionKeys[0], iv: "000102030405060708090a0b0c0d0e0f" };
+  assert.match(
+    masterOf(README, "", { sessionKeys: [constant] }),
+    /^#EXTM3U\r\n#EXT-X-VERSION:5\r\n#EXT-X-SESSION-KEY:METHOD=SAMPLE-AES,URI="skd:\/\/x",IV=0x0001\w{28},KEYFORMAT=/,
+  );
 });
 
 test("I-frame playlists are told with rates of key frames where those were counted, of the container that is named", () => {

@@ -35,7 +35,7 @@ export interface MasterOptions {
   readonly subtitles: readonly SubtitleTrack[];
   /** Audio that has no place in the container is in no group; all of it has where absent. */
   readonly isOffered?: IsOffered;
-  /** Announced as EXT-X-SESSION-KEY (§4.3.4.5). */
+  /** Announced as EXT-X-SESSION-KEY (§4.3.4.5); variants that share a key name it once each. */
   readonly sessionKeys: readonly PlaylistKey[];
 }
 
@@ -167,9 +167,11 @@ const iframeLine = (master: Master, variant: Variant, video: RenditionTrack): st
   );
 };
 
-const sessionKeyLine = ({ method, uri, keyFormat, keyFormatVersions }: PlaylistKey): string =>
+/** As EXT-X-KEY says it (§4.3.4.5), without an IV where each segment has its own. */
+const sessionKeyLine = ({ method, uri, iv, keyFormat, keyFormatVersions }: PlaylistKey): string =>
   [
     `#EXT-X-SESSION-KEY:METHOD=${method},URI=${quoted(uri)}`,
+    ...(typeof iv === "string" ? [`IV=0x${iv}`] : []),
     ...(keyFormat === undefined ? [] : [`KEYFORMAT=${quoted(keyFormat)}`]),
     ...(keyFormatVersions === undefined ? [] : [`KEYFORMATVERSIONS=${quoted(keyFormatVersions)}`]),
   ].join(",");
@@ -213,7 +215,7 @@ export const vodMasterPlaylist = (variants: readonly Variant[], options: MasterO
   const lines = ["#EXTM3U"];
   if (version !== null) lines.push(`#EXT-X-VERSION:${version}`);
   if (demuxed) lines.push("#EXT-X-INDEPENDENT-SEGMENTS");
-  lines.push(...options.sessionKeys.map(sessionKeyLine), ...media);
+  lines.push(...new Set(options.sessionKeys.map(sessionKeyLine)), ...media); // none may stand there twice
   for (const variant of variants) lines.push(streamInf(master, variant), variantUri(master, variant));
   if ((demuxed || options.revision === 5) && options.attributes) {
     for (const variant of variants) {
