@@ -211,6 +211,31 @@ iframe5_0_v.m4s?v=1
   );
 });
 
+test("an I-frame playlist of some key frames: each is shown until the next that is listed, under its own number", () => {
+  const sound = renditionOf({ starts: [0, 6, 12], video: { keyFrames: [0, 6, 6.5] } });
+  const rendition = {
+    ...sound,
+    video: sound.video && { ...sound.video, keyFrameIndexes: Uint32Array.of(0, 300, 325) },
+  };
+  const key = { method: "AES-128", uri: "k", iv: (number: number) => `${number}` } as const;
+  const list = vodIFramePlaylist(rendition, { container: "ts", base: "", rendition: 0, query: "", keys: [key] });
+  assert.equal(
+    list.slice(list.indexOf("#EXT-X-I-FRAMES-ONLY")),
+    `#EXT-X-I-FRAMES-ONLY
+#EXT-X-KEY:METHOD=AES-128,URI="k",IV=0x1
+#EXTINF:6.000,
+iframe1_0_v.ts
+#EXT-X-KEY:METHOD=AES-128,URI="k",IV=0x301
+#EXTINF:0.500,
+iframe301_0_v.ts
+#EXT-X-KEY:METHOD=AES-128,URI="k",IV=0x326
+#EXTINF:5.500,
+iframe326_0_v.ts
+#EXT-X-ENDLIST
+`,
+  );
+});
+
 test("an I-frame playlist with a key format says the version that knows it", () => {
   const key = { method: "SAMPLE-AES", uri: "key_0.bin", iv: "0".repeat(32), keyFormat: "identity" } as const;
   const options = { container: "ts", base: "", rendition: 0, query: "", keys: [key] } as const;

@@ -97,10 +97,12 @@ interface Body {
   readonly after: string;
   /** Keys whose IV is another one for each segment. */
   readonly changingKeys: readonly PlaylistKey[];
+  /** 0-based numbers in the URIs; absent: places in the playlist. */
+  readonly numbers?: Uint32Array | null | undefined;
 }
 
 // Appended to a text: a thousand lines in a tenth of a millisecond (measured).
-const body = ({ instants, range, before, after, changingKeys }: Body): string => {
+const body = ({ instants, range, before, after, changingKeys, numbers }: Body): string => {
   let text = "";
   let lastMs = -1;
   let extinf = "";
@@ -110,8 +112,9 @@ const body = ({ instants, range, before, after, changingKeys }: Body): string =>
       lastMs = ms;
       extinf = `#EXTINF:${decimals(ms)},\n${before}`;
     }
-    if (changingKeys.length > 0) text += keyLines(changingKeys, n + 1);
-    text += extinf + (n + 1) + after;
+    const number = (numbers?.[n] ?? n) + 1;
+    if (changingKeys.length > 0) text += keyLines(changingKeys, number);
+    text += extinf + number + after;
   }
   return `${text}#EXT-X-ENDLIST\n`;
 };
@@ -185,9 +188,9 @@ export interface IFrameListOptions extends ListOptions {
 }
 
 /**
- * The I-frame playlist of a rendition's video (§4.3.3.6): a segment for each key frame, each with what it needs to be
- * decoded. A frame is shown until the next one; the first stands for what is before it too, so that times are the
- * same as in the other playlists. Its target duration is its own (§6.2.4).
+ * The I-frame playlist of a rendition's video (§4.3.3.6): a segment for each key frame that is listed, each with what
+ * it needs to be decoded. A frame is shown until the next one; the first stands for what is before it too, so that
+ * times are the same as in the other playlists. Its target duration is its own (§6.2.4).
  */
 export const vodIFramePlaylist = (rendition: Rendition, options: IFrameListOptions): string => {
   const { plan, video } = rendition;
@@ -213,6 +216,7 @@ export const vodIFramePlaylist = (rendition: Rendition, options: IFrameListOptio
       before: `${base}iframe`,
       after: `_${options.rendition}_v.${fmp4 ? "m4s" : "ts"}${suffixOf(query)}`,
       changingKeys: keys.filter((key) => !isSteady(key)),
+      numbers: video?.keyFrameIndexes,
     })
   );
 };

@@ -35,9 +35,12 @@ export interface RenditionTrack {
   readonly sampleRate: number;
   readonly channelCount: number;
   /**
-   * Key frames: presentation time in seconds, sorted (I-frame playlists). Empty for audio, and where they are too many.
+   * Key frames that are listed: presentation time in seconds, sorted (I-frame playlists). Empty for audio, and where
+   * they are too many.
    */
   readonly keyFrames: Float64Array;
+  /** Which they are among those that are served, 0-based, ascending; null or absent: all are listed. */
+  readonly keyFrameIndexes?: Uint32Array | null;
   /** Key frames alone (I-frame playlists); absent: not counted, the rates of all frames stand for them. */
   readonly keyFrameRates?: { readonly ts: Rates; readonly fmp4: Rates };
 }
