@@ -1,9 +1,12 @@
 /** Pictures that are shown while a viewer only listens (C-72): beside the file, under its name. */
+import { createHash } from "node:crypto";
 import { codeOf } from "../../contracts/errors.ts";
+import type { Leaf } from "../../domain/csmil/leaf.ts";
 import type { MasterQuery } from "../../domain/csmil/query.ts";
 import { artworkTag } from "../../domain/ts/id3.ts";
+import type { CutMovie } from "../../domain/vod/plan.ts";
 import type { ContentSource } from "../../lib/source/port.ts";
-import type { Title } from "./library.ts";
+import { type Title, VERSION_DIGITS } from "./library.ts";
 import type { SetView } from "./set-view.ts";
 import type { Member } from "./sets.ts";
 
@@ -49,13 +52,36 @@ export const artworkOf = (source: ContentSource, title: Title): Promise<Buffer |
   return title.artwork;
 };
 
-/** Sizes of the tags of those files whose sound a TS master names alone: they count in what it says of rates. */
-export const artworkBytesOf = async (
+const versions = new WeakMap<Buffer, string>();
+
+/** Stands behind a file's version in that of its sound with this tag: another picture makes other segments. */
+export const artworkVersion = (tag: Buffer | null): string => {
+  if (tag === null) return "";
+  const version = versions.get(tag) ?? createHash("sha256").update(tag).digest("hex").slice(0, VERSION_DIGITS);
+  versions.set(tag, version);
+  return version;
+};
+
+/** Whether a leaf is sound without pictures in MPEG-2 TS, which is shown with a picture of its own where there is one. */
+export const isSoundAlone = (leaf: Leaf, { video }: CutMovie): boolean =>
+  (leaf.kind === "media" || leaf.kind === "segment") &&
+  leaf.container === "ts" &&
+  !(leaf.tracks.video && video !== null);
+
+/** The files whose sound a text names alone. */
+const heardIn = (leaf: Leaf, { open: { members } }: SetView, { audioOnly }: MasterQuery): readonly Member[] => {
+  if (leaf.kind === "media") return members.filter(({ cut }, r) => r === leaf.rendition && isSoundAlone(leaf, cut));
+  if (leaf.kind !== "master" || leaf.container !== "ts") return [];
+  return members.filter(({ cut }) => audioOnly === true || cut.video === null || cut.audio.length > 1);
+};
+
+/** Tags of those files whose sound a text of MPEG-2 TS names alone: they count in its rates and addresses. */
+export const artworkIn = async (
   source: ContentSource,
-  { open }: SetView,
-  { audioOnly }: MasterQuery,
-): Promise<ReadonlyMap<Member, number>> => {
-  const named = open.members.filter(({ cut }) => audioOnly === true || cut.video === null || cut.audio.length > 1);
-  const tags = await Promise.all(named.map(async (member) => [member, await artworkOf(source, member.title)] as const));
-  return new Map(tags.flatMap(([member, tag]) => (tag === null ? [] : [[member, tag.length] as const])));
+  view: SetView,
+  { leaf, query }: { readonly leaf: Leaf; readonly query: MasterQuery },
+): Promise<ReadonlyMap<Member, Buffer>> => {
+  const heard = heardIn(leaf, view, query);
+  const tags = await Promise.all(heard.map(async (member) => [member, await artworkOf(source, member.title)] as const));
+  return new Map(tags.flatMap(([member, tag]) => (tag === null ? [] : [[member, tag] as const])));
 };

@@ -214,6 +214,52 @@ test("sound alone carries the picture that lies beside the file, as a timed ID3 
   assert.ok(!(await bytesOf(packager, "/i/film.mp4/segment1_0_a.ts")).includes("APIC"));
 });
 
+test("another picture gives sound alone other addresses and other ETags, and leaves all else as it is", async (t) => {
+  const folder = await folderWith(t, { "song.mp4": "audio-only", "film.mp4": "two-languages" });
+  const startWith = async (picture: string | null): Promise<TestPackager> => {
+    for (const name of ["song.png", "film.png"]) {
+      if (picture === null) await rm(join(folder, name), { force: true });
+      else await writeFile(join(folder, name), picture);
+    }
+    return startTestPackager(t, { folder });
+  };
+  const heard = ["song.mp4/index_0_av.m3u8", "song.mp4/index_0_a.m3u8", "film.mp4/index_0_a2.m3u8"];
+  const others = ["film.mp4/index_0_av.m3u8", "film.mp4/iframes_0_v.m3u8", "song.mp4/cmaf_0_a.m3u8"];
+  const firstIn = async (packager: TestPackager, list: string): Promise<string> => {
+    const [uri = ""] = (await text(packager, `/i/${list}`)).match(/^[^#].*$/m) ?? [];
+    return new URL(uri.trim(), `${packager.url}/i/${list}`).href.slice(packager.url.length);
+  };
+  const headOf = async (packager: TestPackager, address: string) => {
+    const { status, headers } = await fetch(packager.url + address, { method: "HEAD" });
+    return { status, etag: headers.get("etag"), kept: /immutable/.test(headers.get("cache-control") ?? "") };
+  };
+  const seen = new Map<string, { readonly address: string; readonly etag: string | null }[]>();
+  let last: TestPackager | undefined;
+  for (const picture of [null, "one picture", "another picture"]) {
+    last = await startWith(picture);
+    for (const list of [...heard, ...others]) {
+      const address = await firstIn(last, list);
+      const { status, etag, kept } = await headOf(last, address);
+      assert.deepEqual([status, kept], [200, true], address);
+      seen.set(list, [...(seen.get(list) ?? []), { address, etag }]);
+      const bytes = await bytesOf(last, address);
+      if (heard.includes(list)) assert.equal(bytes.includes("APIC"), picture !== null, list);
+    }
+  }
+  const differing = (list: string): number[] => {
+    const all = seen.get(list) ?? [];
+    return [new Set(all.map(({ address }) => address)).size, new Set(all.map(({ etag }) => etag)).size];
+  };
+  for (const list of heard) assert.deepEqual(differing(list), [3, 3], list);
+  for (const list of others) assert.deepEqual(differing(list), [1, 1], list);
+  assert.ok(last);
+  const [, old] = seen.get("song.mp4/index_0_av.m3u8") ?? [];
+  const { kept, ...answer } = await headOf(last, old?.address ?? "");
+  assert.deepEqual([answer.status, kept], [200, false], "the address of an older picture has the present one, for now");
+  assert.notEqual(answer.etag, old?.etag);
+  assert.equal((await headOf(last, "/i/song.mp4/segment1_0_a.ts?v=01234567")).status, 404);
+});
+
 test("files of an HTTP server that ignores ranges are served from whole copies", async (t) => {
   const folder = await folderWith(t, { "v.mp4": "moov-last" });
   const bytes = await readFile(join(folder, "v.mp4"));

@@ -18,6 +18,7 @@ import { withArtwork, withSampleEncryption } from "../../domain/vod/describe.ts"
 import type { SegmentPlan } from "../../domain/vod/plan.ts";
 import type { Rendition } from "../../domain/vod/rendition.ts";
 import { type SegmentRange, segmentRange } from "../../domain/vod/selection.ts";
+import { artworkVersion } from "./artwork.ts";
 import type { FileProtection, StreamChoice } from "./protection.ts";
 import { assertServable, isServable, type Offer, servable } from "./servable.ts";
 import { belowSet, memberAt, renditionsOf, type SetView } from "./set-view.ts";
@@ -34,8 +35,8 @@ export interface TextOptions {
   /** As the view's base, with a host: players take the address of a licence for one below their own page's. */
   readonly licenceBase: string;
   readonly subtitles: readonly SubtitleTrack[];
-  /** Bytes of the ID3 tag that goes with each TS segment of sound alone, of files that have a picture. */
-  readonly artworkBytes: ReadonlyMap<Member, number>;
+  /** The ID3 tag that goes with each TS segment of sound alone, of files that have a picture. */
+  readonly artwork: ReadonlyMap<Member, Buffer>;
 }
 
 const joined = (...parts: readonly string[]): string => parts.filter((part) => part !== "").join("&");
@@ -51,7 +52,7 @@ const offerOf = ({ view, protectionOf }: TextOptions, { container, rendition, tr
 
 /** As it is sent in a container, with what goes with its segments besides the media. */
 const sent = (options: TextOptions, container: Container, rendition: Rendition, member: Member): Rendition => {
-  const tagBytes = options.artworkBytes.get(member) ?? 0;
+  const tagBytes = options.artwork.get(member)?.length ?? 0;
   if (container === "ts") return tagBytes > 0 ? withArtwork(rendition, member.cut, tagBytes) : rendition;
   const scheme = options.protectionOf(member)?.schemeOf(container);
   return scheme === "cenc" || scheme === "cbcs" ? withSampleEncryption(rendition, member.cut) : rendition;
@@ -121,7 +122,7 @@ const mediaText = (options: TextOptions, { container, rendition, tracks }: Of<"m
     tracks,
     rendition,
     base: belowSet(view),
-    query: segmentQuery(options, member.version),
+    query: segmentQuery(options, member.version + artworkVersion(options.artwork.get(member) ?? null)),
     range: rangeOf(plan, query),
     targetDuration: targetDurationOf(view.open.members.map((one) => one.rendition)),
     keys: keysOf(options, { container, rendition, tracks }),

@@ -9,7 +9,7 @@ import { samplesIn } from "../../domain/vod/describe.ts";
 import type { TrackCuts } from "../../domain/vod/plan.ts";
 import type { HeaderLines, RawExchange } from "../../lib/http/exchange.ts";
 import type { ContentSource } from "../../lib/source/port.ts";
-import { artworkOf } from "./artwork.ts";
+import { artworkOf, artworkVersion, isSoundAlone } from "./artwork.ts";
 import { headerLines, TYPES } from "./caching.ts";
 import { encryptedRecipe } from "./encrypted.ts";
 import { fragmentRecipe, type SamplesPart } from "./fragments.ts";
@@ -31,8 +31,15 @@ export interface MediaRequest {
   readonly member: Member;
   readonly leaf: MediaLeaf;
   readonly protection: FileProtection | null;
-  /** Named with its version: it never changes. */
-  readonly versioned: boolean;
+  /** The version that it is asked for with; null: none. */
+  readonly asked: string | null;
+}
+
+/** What is answered, as far as it is known before it is made. */
+interface Versioned extends MediaRequest {
+  readonly artwork: Buffer | null;
+  /** Of all that its bytes depend on. */
+  readonly version: string;
 }
 
 export interface SegmentTools {
@@ -83,8 +90,8 @@ const partsOf = (request: MediaRequest, leaf: Of<"segment" | "iframe">): readonl
     : segmentParts(request, leaf.number, chosen(request, leaf.tracks));
 
 /** How the media of a leaf are made, encrypted as its file's rule says. */
-const recipeOf = (request: MediaRequest, leaf: Of<"segment" | "iframe">, artwork: Buffer | null): SegmentRecipe => {
-  const { member, protection } = request;
+const recipeOf = (request: Versioned, leaf: Of<"segment" | "iframe">): SegmentRecipe => {
+  const { member, protection, artwork } = request;
   const parts = partsOf(request, leaf);
   const scheme = protection?.schemeOf(leaf.container) ?? null;
   const stream = { container: leaf.container, tracks: choiceOf(leaf), keyFrames: leaf.kind === "iframe" };
@@ -104,11 +111,12 @@ const typeOf = (leaf: MediaLeaf, { cut }: Member): string => {
 const headersOf = ({
   member,
   leaf,
-  versioned,
-}: MediaRequest): { readonly lines: HeaderLines; readonly etag: string } => {
-  const etag = `${member.version}-${leafName(leaf)}`;
+  asked,
+  version,
+}: Versioned): { readonly lines: HeaderLines; readonly etag: string } => {
+  const etag = `${version}-${leafName(leaf)}`;
   const { modifiedMs } = member.title.stat;
-  const freshness = versioned ? "versioned" : "unversioned";
+  const freshness = asked === version ? "versioned" : "unversioned"; // named with its version, it never changes
   const lines = headerLines({ type: typeOf(leaf, member), freshness, etag, modifiedMs });
   return { lines: `${lines}Accept-Ranges: bytes\r\n`, etag };
 };
@@ -124,12 +132,12 @@ const answerInit = (request: MediaRequest, leaf: Of<"init">, lines: HeaderLines)
   exchange.send(200, lines, initSegment(tracks, common ? initProtection(common) : undefined));
 };
 
-const answerMade = async (request: MediaRequest, recipe: SegmentRecipe, tools: SegmentTools): Promise<void> => {
-  const { exchange, member, leaf } = request;
+const answerMade = async (request: Versioned, recipe: SegmentRecipe, tools: SegmentTools): Promise<void> => {
+  const { exchange, member, leaf, version } = request;
   const { workshop, segmentCache } = tools;
   const { lines } = headersOf(request);
   const { object } = member.title;
-  const segment = { path: member.title.path, version: member.version, leaf: leafName(leaf) };
+  const segment = { path: member.title.path, version, leaf: leafName(leaf) };
   const kept = await segmentCache?.get(segment);
   if (kept) return exchange.send(200, lines, kept);
   if (exchange.method === "HEAD" && recipe.exactBytes !== null) {
@@ -148,19 +156,28 @@ const answerMade = async (request: MediaRequest, recipe: SegmentRecipe, tools: S
   if (part) await workshop.inPieces(object, recipe, part);
 };
 
-/** Sound alone in TS is shown with a picture, where there is one. */
-const artworkFor = ({ member }: MediaRequest, leaf: Of<"segment" | "iframe">, { source }: SegmentTools) => {
-  const isSoundAlone = leaf.kind === "segment" && leaf.container === "ts" && !(leaf.tracks.video && member.cut.video);
-  return isSoundAlone ? artworkOf(source, member.title) : null;
+/**
+ * VERSION_GONE for what is asked for in another version. Sound with another picture than the asked one is as good: it is
+ * answered as what has no version, so that nodes that see a new picture sooner and later have no gaps between them.
+ */
+const versionedOf = async (request: MediaRequest, { source }: SegmentTools): Promise<Versioned> => {
+  const { member, leaf, asked } = request;
+  const isHeard = isSoundAlone(leaf, member.cut);
+  if (asked !== null && asked !== member.version && !(isHeard && asked.startsWith(member.version))) {
+    return fail("VERSION_GONE", { path: member.title.path });
+  }
+  const artwork = isHeard ? await artworkOf(source, member.title) : null;
+  return { ...request, artwork, version: member.version + artworkVersion(artwork) };
 };
 
 /** Answers with a segment, an init segment or a key frame. */
-export const answerMedia = async (request: MediaRequest, tools: SegmentTools): Promise<void> => {
+export const answerMedia = async (asked: MediaRequest, tools: SegmentTools): Promise<void> => {
+  const request = await versionedOf(asked, tools);
   const { exchange, leaf } = request;
   const { lines, etag } = headersOf(request);
   try {
     if (leaf.kind === "init") return answerInit(request, leaf, lines);
-    const recipe = recipeOf(request, leaf, await artworkFor(request, leaf, tools));
+    const recipe = recipeOf(request, leaf);
     if (hasIt(exchange, etag)) return exchange.send(304, lines, NOTHING);
     await answerMade(request, recipe, tools);
   } catch (error) {

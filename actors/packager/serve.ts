@@ -18,7 +18,7 @@ import type { PreparedAnswer, RawExchange } from "../../lib/http/exchange.ts";
 import { prepare } from "../../lib/http/raw-prepared.ts";
 import type { Log } from "../../lib/log/log.ts";
 import { baseOf, hostedBaseOf } from "./addresses.ts";
-import { artworkBytesOf } from "./artwork.ts";
+import { artworkIn } from "./artwork.ts";
 import { etagOf, type Freshness, headerLines, TYPES } from "./caching.ts";
 import { lookForCaptions } from "./captions.ts";
 import { answerKey, answerLicence } from "./keys.ts";
@@ -49,7 +49,7 @@ export interface ServerDeps extends SegmentTools {
 interface Ready {
   readonly answer: PreparedAnswer;
   readonly files: readonly Pick<Title, "path" | "version">[];
-  /** It has more in it than these files tell (a SMIL file, a folder's subtitles): then that is looked at again. */
+  /** It has more in it than these files tell (a SMIL file, a picture, subtitles): then that is looked at again. */
   readonly untilMs: number;
 }
 
@@ -206,7 +206,7 @@ export class PackagerServer {
     }
     const mayRead = this.#mayRead(asked);
     if (leaf.kind === "subtitles") await subtitles.assertThere(view, query, { leaf, mayRead });
-    const artworkBytes = isTsMaster(leaf) ? await artworkBytesOf(source, view, query) : NO_ARTWORK;
+    const artwork = await artworkIn(source, view, { leaf, query });
     const madeMs = clock.nowMs();
     const token = gate.sessionTokenFor(grant, coveredBy(view, config.urlPrefix));
     const text = textOf(leaf, {
@@ -218,7 +218,7 @@ export class PackagerServer {
       protectionOf: this.#protectionOf,
       licenceBase: hostedBaseOf(exchange, config),
       subtitles: await subtitles.listed(view, query, mayRead),
-      artworkBytes,
+      artwork,
     });
     const body = bytesOf(text);
     const freshness = freshnessOf(token, view.open);
@@ -227,7 +227,8 @@ export class PackagerServer {
     const files = view.open.members.map(({ title: { path, version } }) => ({ path, version }));
     // Complete ones only: a file that comes later must not wait for the others to change.
     if (freshness === "playlist" && asked.purgeCount === this.#purgeCount && !this.#namesHost(leaf, view)) {
-      const untilMs = dependsOnMore(view, query) ? madeMs + config.sourceRecheckMs : Number.POSITIVE_INFINITY;
+      const isOfMore = artwork.size > 0 || dependsOnMore(view, query);
+      const untilMs = isOfMore ? madeMs + config.sourceRecheckMs : Number.POSITIVE_INFINITY;
       this.#ready.set(view.base + exchange.target, { answer, files, untilMs });
     }
     exchange.sendPrepared(answer);
@@ -240,11 +241,8 @@ export class PackagerServer {
 
   async #answerMedia({ exchange, query }: Asked, leaf: MediaLeaf, view: SetView): Promise<void> {
     const member = memberAt(view, leaf.rendition);
-    const version = versionIn(query);
-    if (version !== null && version !== member.version) fail("VERSION_GONE", { path: member.title.path });
     const protection = this.#protectionOf(member);
-    const request = { exchange, member, leaf, protection, versioned: version !== null };
-    await answerMedia(request, this.#deps);
+    await answerMedia({ exchange, member, leaf, protection, asked: versionIn(query) }, this.#deps);
   }
 
   /**
@@ -271,9 +269,6 @@ const freshnessOf = (token: string, { missing }: OpenSet): Freshness => {
   if (token !== "") return "personal";
   return missing.length > 0 ? "incomplete" : "playlist";
 };
-
-const NO_ARTWORK: ReadonlyMap<Member, number> = new Map();
-const isTsMaster = (leaf: TextLeaf): boolean => leaf.kind === "master" && leaf.container === "ts";
 
 /** Whether a playlist can change while no file of its set does. */
 const dependsOnMore = ({ media }: SetView, query: MasterQuery): boolean =>
