@@ -35,7 +35,6 @@ test("the guide's HLS example is read: paths count from the host that httpBase n
       { kind: "video", path: "subdir/example2a_300000.mp4", bitrateBps: 300_000, language: null },
       { kind: "video", path: "subdir/example2a_500000.mp4", bitrateBps: 500_000, language: null },
     ],
-    texts: [],
   });
 });
 
@@ -76,20 +75,20 @@ test("references count from the SMIL's folder or base, and from the root where t
   assert.equal(read('<smil><video src="http://h/vod/x.mp4"/></smil>', "l.smil", "/vod/").media[0]?.path, "x.mp4");
 });
 
-test("audio and text streams are told with their languages; an entry twice counts once", () => {
+test("audio is told with its language, text streams are passed over; an entry twice counts once", () => {
   const text = `<smil><body><switch>
     <video src="v.mp4" systemBitrate="900000.4"><param name="x" value="y"/></video>
     <video src="v.mp4" system-bitrate="bogus"/>
     <audio src="a.m4a" system-language="fr" system-bitrate="64000"/>
-    <textstream src="t.vtt" system-language="en"><param name="isWowzaLiveStream" value="false"/></textstream>
+    <textstream src="../../t.vtt" system-language="en"><param name="isWowzaLiveStream" value="false"/></textstream>
   </switch></body></smil>`;
   assert.deepEqual(read(text), {
     media: [
       { kind: "video", path: "subdir/v.mp4", bitrateBps: null, language: null },
       { kind: "audio", path: "subdir/a.m4a", bitrateBps: 64_000, language: "fr" },
     ],
-    texts: [{ path: "subdir/t.vtt", language: "en" }],
   });
+  assert.match(refusalOf('<smil><body><textstream src="t.vtt"/></body></smil>'), /names no video and no audio/);
 });
 
 test("entity bombs, external entities and whatever is no SMIL are refused with a reason", () => {

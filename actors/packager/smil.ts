@@ -16,16 +16,10 @@ export interface SmilMedia {
   /** BCP 47 (`system-language`); null: not told. */
   readonly language: string | null;
 }
-/** A subtitle that a SMIL file names. */
-export interface SmilText {
-  readonly path: string;
-  readonly language: string | null;
-}
 /** A SMIL file, read. */
 export interface Smil {
   /** In the file's order, none twice, at least one. */
   readonly media: readonly SmilMedia[];
-  readonly texts: readonly SmilText[];
 }
 
 /** Larger files are not read: 100 entries with long names are 50 kB. */
@@ -60,7 +54,8 @@ const bitrateOf = (text: string | undefined): number | null => {
   return Number.isFinite(bps) && bps > 0 && bps <= BPS_MAX ? Math.round(bps) : null;
 };
 
-const ELEMENTS: readonly string[] = ["video", "audio", "textstream"];
+/** `<textstream>` is other servers' (Wowza's): MSOD has none, and subtitles are found as those of other sets (C-68). */
+const ELEMENTS: readonly string[] = ["video", "audio"];
 /** Names of `<meta>`, the ones for servers first. */
 const BASES: readonly string[] = ["server-hdbase", "server-httpbase", "httpbase", "hdbase", "base"];
 
@@ -143,12 +138,12 @@ const located = (smilPath: string, { entries, base }: Outline, prefix: string): 
 const smilOf = (smilPath: string, text: string, prefix: string): Smil => {
   const found = located(smilPath, outlineOf(text), prefix);
   const once = [...new Map(found.map((entry) => [entry.path, entry])).values()];
-  const media = once.flatMap(({ element, path, bitrateBps, language }): SmilMedia[] =>
-    element === "textstream" ? [] : [{ kind: element === "audio" ? "audio" : "video", path, bitrateBps, language }],
-  );
+  const media = once.map(({ element, path, bitrateBps, language }): SmilMedia => {
+    const kind = element === "audio" ? "audio" : "video";
+    return { kind, path, bitrateBps, language };
+  });
   if (media.length === 0) refuse("it names no video and no audio");
-  const texts = once.filter(({ element }) => element === "textstream");
-  return { media, texts: texts.map(({ path, language }) => ({ path, language })) };
+  return { media };
 };
 
 /**
