@@ -1,6 +1,7 @@
 /** Reads a JSON body: bounded in bytes, in depth and in time, and free of what no actor can store. */
 import type { IncomingMessage } from "node:http";
 import { Fault, type FieldError, fail } from "../contracts/errors.ts";
+import { jsonIn } from "../lib/http/json-body.ts";
 import { badInput } from "./reply.ts";
 
 export const BODY_BYTES_MAX = 256 * 1024; // a channel with 16 origins and a ladder is under 50 kB
@@ -58,14 +59,6 @@ const readBytes = (request: IncomingMessage, deadlineMs: number): Promise<Buffer
     request.once("error", () => settle(() => reject(new Fault("BAD_JSON"))));
   });
 
-const parseJson = (bytes: Buffer): unknown => {
-  try {
-    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
-  } catch {
-    return fail("BAD_JSON");
-  }
-};
-
 /** What PostgreSQL refuses in text and jsonb: U+0000 and halves of surrogate pairs. */
 const isStorable = (text: string): boolean => !text.includes("\u0000") && text.isWellFormed();
 
@@ -106,5 +99,5 @@ export const readBody = async (
   checkType(request);
   if (Number(request.headers["content-length"] ?? 0) > BODY_BYTES_MAX) throw tooLarge(request);
   const bytes = await readBytes(request, deadlineMs);
-  return bytes.length === 0 ? {} : fieldsOfBody(parseJson(bytes));
+  return bytes.length === 0 ? {} : fieldsOfBody(jsonIn(bytes));
 };

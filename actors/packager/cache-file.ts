@@ -53,7 +53,7 @@ const partOf = (part: string): string => {
 };
 
 /** The folder of a source path's entries. A file and a folder of one name don't collide: entries begin with `=`. */
-export const cacheFolderOf = (path: string): string => path.split("/").map(partOf).join("/");
+const cacheFolderOf = (path: string): string => path.split("/").map(partOf).join("/");
 
 /** The entry of one version of a file; `detail` where there are several. */
 export const cacheNameOf = ({ path, version, detail }: Pick<CacheHead, "path" | "version" | "detail">): string =>

@@ -6,7 +6,7 @@ import { ensureDir } from "../../lib/config/ensure-dir.ts";
 import { type CacheHead, cacheNameOf, readTailSync } from "./cache-file.ts";
 
 /** Files that are being written or removed; what a life before left there is removed. */
-export const TEMPORARY_FOLDER = "=tmp";
+const TEMPORARY_FOLDER = "=tmp";
 
 const ENTRY = /^=[0-9a-f]{32}$/;
 const DEPTH_MAX = 600; // parts of a source path, which has 1 KiB at most

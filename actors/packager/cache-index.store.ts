@@ -22,7 +22,7 @@ const OPEN_WAIT_MS = 5000; // somebody else may just be writing
 const BUSY_WAIT_MS = 50; // the event loop stands still for so long at most; then the next flush tries again
 const BROKEN = new Set([11, 26]); // SQLITE_CORRUPT, SQLITE_NOTADB
 
-export const CACHE_TABLES = ["segmentfile", "inputfile"] as const;
+const CACHE_TABLES = ["segmentfile", "inputfile"] as const;
 export type CacheTableName = (typeof CACHE_TABLES)[number];
 
 export interface CacheRow {

@@ -3,6 +3,7 @@ import { fail } from "../../contracts/errors.ts";
 import { licenceText, readLicenceRequest } from "../../domain/cenc/clear-key.ts";
 import { refuseMethod } from "../../lib/http/cors.ts";
 import type { RawExchange } from "../../lib/http/exchange.ts";
+import { jsonIn } from "../../lib/http/json-body.ts";
 import { headerLines, TYPES } from "./caching.ts";
 import type { FileProtection } from "./protection.ts";
 
@@ -14,14 +15,6 @@ export const answerKey = (exchange: RawExchange, protection: FileProtection | nu
   else exchange.send(200, headerLines({ type: TYPES.key, freshness: "secret" }), protection.key.key);
 };
 
-const parsed = (bytes: Buffer): unknown => {
-  try {
-    return JSON.parse(bytes.toString("utf8"));
-  } catch {
-    return fail("BAD_JSON");
-  }
-};
-
 /** The licence for those keys of a set that are asked for. */
 export const answerLicence = async (
   exchange: RawExchange,
@@ -31,7 +24,7 @@ export const answerLicence = async (
   const keys = [...new Map(known.map((key) => [key.keyId.toString("hex"), key])).values()]; // files may share one
   if (keys.length === 0) return fail("NOT_FOUND");
   if (exchange.method !== "POST") return refuseMethod(exchange, "POST, OPTIONS");
-  const request = readLicenceRequest(parsed(await exchange.readBody(LICENCE_REQUEST_BYTES_MAX)));
+  const request = readLicenceRequest(jsonIn(await exchange.readBody(LICENCE_REQUEST_BYTES_MAX)));
   const text = request ? licenceText(request, keys) : fail("BAD_INPUT");
   if (text === null) return fail("NOT_FOUND");
   exchange.send(200, headerLines({ type: TYPES.json, freshness: "secret" }), Buffer.from(text));

@@ -8,6 +8,7 @@ import { fail } from "../../contracts/errors.ts";
 import { type Purged, PurgeTargets } from "../../contracts/packager.ts";
 import { fieldErrors } from "../../lib/field-errors.ts";
 import type { RawExchange } from "../../lib/http/exchange.ts";
+import { jsonIn } from "../../lib/http/json-body.ts";
 import type { CleanedCache } from "./cache-cleaner.ts";
 import type { CacheStore, CacheUsage } from "./cache-store.ts";
 import { headerLines, TYPES } from "./caching.ts";
@@ -39,7 +40,7 @@ export interface AdminDeps {
 const digest = (text: string): Buffer => createHash("sha256").update(text).digest();
 
 /** Whether an Authorization field has the token (RFC 6750 §2.1); its time does not tell how far it fits. */
-export const isAuthorized = (field: string | undefined, token: string): boolean => {
+const isAuthorized = (field: string | undefined, token: string): boolean => {
   const [, given = ""] = /^bearer +(\S+)$/i.exec(field ?? "") ?? [];
   return timingSafeEqual(digest(given), digest(token));
 };
@@ -53,7 +54,7 @@ const counted = (stores: readonly CacheStore[], isMeant: IsMeant): Purged => {
 };
 
 /** Purges as a body says. BAD_INPUT, PATH_REFUSED. */
-export const purgeRequest = async (body: unknown, deps: AdminDeps): Promise<PurgeAnswer> => {
+const purgeRequest = async (body: unknown, deps: AdminDeps): Promise<PurgeAnswer> => {
   const parsed = PurgeBody.safeParse(body);
   if (!parsed.success) return fail("BAD_INPUT", { errors: fieldErrors(parsed.error) });
   const { dryRun, ...targets } = parsed.data;
@@ -62,16 +63,8 @@ export const purgeRequest = async (body: unknown, deps: AdminDeps): Promise<Purg
 };
 
 /** How full the caches are. */
-export const cacheStates = (stores: readonly CacheStore[]): CacheState[] =>
+const cacheStates = (stores: readonly CacheStore[]): CacheState[] =>
   stores.map((store) => ({ cache: store.options.name, ...store.usage() }));
-
-const jsonIn = (bytes: Buffer): unknown => {
-  try {
-    return JSON.parse(bytes.toString("utf8"));
-  } catch {
-    return fail("BAD_JSON");
-  }
-};
 
 interface Verb {
   readonly method: "GET" | "POST";

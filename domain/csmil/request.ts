@@ -2,10 +2,9 @@
  * What a path of the packager asks for (C-01…C-15, C-60): a file, a csmil set or a SMIL file, and one leaf below it.
  * Whether anything is there is for others to find out.
  */
-import { type Leaf, leafName, leafOf } from "./leaf.ts";
+import { type Leaf, leafOf } from "./leaf.ts";
 import {
   decodedParts,
-  encodedPath,
   isRefusal,
   notFound,
   type PathRefusal,
@@ -138,10 +137,3 @@ export const parsePackagerPath = (path: string, options: PathOptions): PackagerR
   const set = setOf(names.join("/"));
   return isRefusal(set) ? set : { set, leaf };
 };
-
-/** The path of a leaf below a file or set, encoded as it stands in a URL: the inverse of `parsePackagerPath`. */
-export const formatPath = (
-  set: { readonly path: string },
-  leaf: Leaf,
-  { prefix }: { readonly prefix: string },
-): string => `${prefix}${encodedPath(set.path)}/${leafName(leaf)}`;

@@ -7,9 +7,9 @@ import type { MediaSet } from "./request.ts";
 export const SUBTITLE_LANGUAGES_MAX = 15;
 
 /** `video_en.vtt`: what names are like unless configured or asked for otherwise. */
-export const DEFAULT_SUBTITLE_PATTERN: SubtitlePattern = { languageFirst: false, delimiter: "_", extension: null };
+const DEFAULT_SUBTITLE_PATTERN: SubtitlePattern = { languageFirst: false, delimiter: "_", extension: null };
 /** Tried in this order where the pattern has no extension. */
-export const SUBTITLE_EXTENSIONS: readonly string[] = ["vtt", "dfxp", "srt", "ttml"];
+const SUBTITLE_EXTENSIONS: readonly string[] = ["vtt", "dfxp", "srt", "ttml"];
 
 const BCP47 = /^[A-Za-z]{1,8}(?:-[A-Za-z0-9]{1,8}){0,8}$/;
 

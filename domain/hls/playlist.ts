@@ -62,7 +62,7 @@ export const targetDurationOf = ({ segmentTicks, frameRate }: Grid): number =>
   Math.max(1, Math.round(segmentTicks / TICKS_PER_SECOND + frameRate.den / frameRate.num));
 
 /** The newest complete segments, as many as the window holds. */
-export const listedSegments = (presentation: Presentation, rendition: Rendition): readonly Segment[] =>
+const listedSegments = (presentation: Presentation, rendition: Rendition): readonly Segment[] =>
   rendition.segments.slice(-presentation.windowSegments);
 
 /**

@@ -136,7 +136,7 @@ interface Columns {
   readonly sync: Uint32Array | null;
 }
 
-export class FragmentedTable implements SampleTable {
+class FragmentedTable implements SampleTable {
   readonly sampleCount: number;
   readonly endDts: number;
   readonly syncSamples: Uint32Array | null;

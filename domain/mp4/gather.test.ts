@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type Random, seeded } from "../../test/support/seeded.ts";
-import { fileRange, gather, gatherStep, largestSampleBytes, payloadSteps, type StepLimits } from "./gather.ts";
+import { gather, gatherStep, largestSampleBytes, payloadSteps, type StepLimits } from "./gather.ts";
 import type { Samples } from "./movie.ts";
 
 /** Samples anywhere in a file, some behind each other, some empty, some used twice. */
@@ -81,13 +81,11 @@ test("interleaved tracks are one read; what is far away is another", () => {
   const limits = { windowBytes: 100_000, gapBytes: 1_000 };
   const ranges = (parts: Samples[]) => [...payloadSteps(parts, limits)].map(({ lo, hi }) => [lo, hi]);
   assert.deepEqual(ranges([video, near]), [[0, 400]]);
-  assert.deepEqual(fileRange([video, near]), { lo: 0, hi: 400 });
   assert.deepEqual(ranges([video, far]), [
     [0, 400],
     [10_000, 10_050],
   ]);
   assert.deepEqual(ranges([]), []);
-  assert.equal(fileRange([at([7], [0])]), null);
   assert.deepEqual([largestSampleBytes([video, at([0], [101])]), largestSampleBytes([])], [101, 0]);
 });
 

@@ -40,7 +40,7 @@ const blocksOf = (lines: readonly string[]): string[][] => {
 };
 
 /** WebVTT; other headers, also X-TIMESTAMP-MAP, are left out: times count from the presentation's beginning. */
-export const readWebVtt = (text: string): TimedText => {
+const readWebVtt = (text: string): TimedText => {
   const cues = new CueList();
   const kept: string[] = [];
   let keptLength = 0;
@@ -74,7 +74,7 @@ const subRipText = (text: string): string =>
     .join("");
 
 /** SubRip, which has no standard: numbers and coordinates are left out. */
-export const readSubRip = (text: string): TimedText => {
+const readSubRip = (text: string): TimedText => {
   const cues = new CueList();
   for (const block of blocksOf(linesOf(text))) {
     const at = block.findIndex((line) => line.includes("-->"));

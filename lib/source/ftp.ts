@@ -34,7 +34,7 @@ const fileSink = (handle: FileHandle, watch: Watch): Writable => {
   });
 };
 
-export class FtpSource implements ContentSource {
+class FtpSource implements ContentSource {
   readonly kind = "ftp";
   readonly capabilities = { ranges: true, list: true, strongVersion: false };
   readonly #root: string;

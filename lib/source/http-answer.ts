@@ -27,7 +27,7 @@ export const lengthOf = ({ "content-length": length }: IncomingHttpHeaders): num
   length !== undefined && /^\d{1,15}$/.test(length) ? Number(length) : null;
 
 /** An entity tag that is good for byte ranges: a weak one is not (RFC 9110 §13.1.1, §13.1.5). */
-export const strongEtag = ({ etag }: IncomingHttpHeaders): string | null =>
+const strongEtag = ({ etag }: IncomingHttpHeaders): string | null =>
   etag !== undefined && /^"[\x21\x23-\x7e\x80-\xff]*"$/.test(etag) ? etag : null;
 
 /** The stat of an object of `sizeBytes`; without a strong tag its version is made of size, time and weak tag. */

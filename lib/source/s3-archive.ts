@@ -36,7 +36,7 @@ interface Archive {
 type Restoring = "asked" | "back" | "none";
 
 /** `x-amz-restore`: `ongoing-request="true"`, or `ongoing-request="false", expiry-date="…"` once there is a copy. */
-export const restoringOf = (header: string | undefined): Restoring => {
+const restoringOf = (header: string | undefined): Restoring => {
   const ongoing = /ongoing-request="(true|false)"/.exec(header ?? "")?.[1];
   if (ongoing === undefined) return "none";
   return ongoing === "true" ? "asked" : "back";

@@ -319,12 +319,3 @@ export const INPUTS: Readonly<Record<string, MediaInput>> = {
   ...SOUNDS,
   ...OTHERS,
 };
-
-/** File names that a source may have: with spaces, quotes, marks of URLs, other scripts, and 200 bytes long. */
-export const AWKWARD_NAMES: readonly string[] = [
-  "with spaces in it.mp4",
-  `it's "quoted".mp4`,
-  "100% & more #1?.mp4",
-  "größe-文件-🎬.mp4",
-  `${"n".repeat(196)}.mp4`,
-];

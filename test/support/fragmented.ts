@@ -1,9 +1,10 @@
 /** Init segment and segments of a stored file, as they are served one behind the other. */
 import assert from "node:assert/strict";
-import { fileRange, gather } from "../../domain/mp4/gather.ts";
+import { gather } from "../../domain/mp4/gather.ts";
 import { initSegment } from "../../domain/mp4/init-segment.ts";
 import type { Samples, Track } from "../../domain/mp4/movie.ts";
 import { type FragmentTrack, planFragment, writeFragmentHead } from "../../domain/mp4/movie-fragment.ts";
+import { fileRange } from "./file-range.ts";
 
 /** One segment out of a file's bytes, which are read as one range. */
 export const clearSegment = (file: Buffer, tracks: readonly FragmentTrack[], sequenceNumber = 1): Buffer => {

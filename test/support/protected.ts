@@ -2,11 +2,12 @@
 import assert from "node:assert/strict";
 import { ProtectedFragment } from "../../domain/cenc/protected-fragment.ts";
 import { initProtection, type Protection } from "../../domain/cenc/protection.ts";
-import { fileRange, gather, gatherStep, payloadSteps, type StepLimits, stepParts } from "../../domain/mp4/gather.ts";
+import { gather, gatherStep, payloadSteps, type StepLimits, stepParts } from "../../domain/mp4/gather.ts";
 import { initSegment } from "../../domain/mp4/init-segment.ts";
 import type { Track } from "../../domain/mp4/movie.ts";
 import { planFragment, writeFragmentHead } from "../../domain/mp4/movie-fragment.ts";
 import { encryptSamples, type SampleKey } from "../../lib/crypto/sample-cipher.ts";
+import { fileRange } from "./file-range.ts";
 import { partOf } from "./fragmented.ts";
 
 /** How a test encrypts. */
