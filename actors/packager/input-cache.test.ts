@@ -35,6 +35,21 @@ test("a file that is given whole only is fetched once for all who want it, and r
   );
 });
 
+test("who waits for a fetch that a purge ends, and who comes then, has the file fetched anew", async (t) => {
+  const { source, open } = cacheWorld(t, { ranges: false });
+  source.put("m.mp4", contentOf(2, MiB));
+  const cache = await open();
+  source.misbehave("m.mp4", { stallAfter: 0 });
+  const stalled = source.stalled();
+  const waiting = cache.open("m.mp4");
+  await stalled;
+  source.behave();
+  cache.forget(() => true);
+  const objects = await Promise.all([waiting, cache.open("m.mp4")]);
+  for (const object of objects) assert.deepEqual(await readAll(object), contentOf(2, MiB));
+  assert.equal(source.countOf("fetch"), 2, "the one that was given up, and another");
+});
+
 test("who waits too long is told to come again, and the fetch goes on without them", async (t) => {
   const { source, open } = cacheWorld(t, { ranges: false });
   source.put("slow.mp4", contentOf(2, MiB));

@@ -15,6 +15,7 @@ import {
   headOf,
   type Keeper,
   type KeeperOptions,
+  type Patience,
   type Range,
   type Wanted,
   waitFor,
@@ -28,6 +29,8 @@ const MB = 1_000_000;
 interface Fetch {
   readonly work: Promise<CacheEntry | null>;
   readonly stop: AbortController;
+  /** Given up for a purge: whoever waits for it has the file fetched anew. */
+  isPurged: boolean;
 }
 
 const chargeFor = (head: CacheHead): number => chargeOf(head.sizeBytes + tailBytesOf(head, 0));
@@ -56,10 +59,20 @@ export class WholeFiles implements Keeper {
       // A fetch that had begun before the file was replaced brings its older version: not the one that is wanted.
       const joined = this.#fetches.get(path);
       const patience = { waitMs: end - performance.now(), late, ...(signal ? { signal } : {}) };
-      const entry = known ?? (await waitFor((joined ?? this.#start(wanted)).work, patience));
+      const entry = known ?? (await this.#fetched(joined ?? this.#start(wanted), patience));
+      if (entry === "purged") continue;
       if (joined && entry && entry !== known && entry.head.version !== stat.version) continue;
       if (entry) store.hold(entry);
       return entry;
+    }
+  }
+
+  async #fetched(fetch: Fetch, patience: Patience): Promise<CacheEntry | null | "purged"> {
+    try {
+      return await waitFor(fetch.work, patience);
+    } catch (error) {
+      if (!fetch.isPurged) throw error;
+      return "purged";
     }
   }
 
@@ -72,8 +85,10 @@ export class WholeFiles implements Keeper {
   closed(): void {}
 
   forget(isMeant: (path: string) => boolean): void {
-    for (const [path, { stop }] of this.#fetches) {
-      if (isMeant(path)) stop.abort(new Fault("SOURCE_CHANGED", { path }));
+    for (const [path, fetch] of this.#fetches) {
+      if (!isMeant(path)) continue;
+      fetch.isPurged = true;
+      fetch.stop.abort(new Fault("SOURCE_CHANGED", { path }));
     }
   }
 
@@ -97,7 +112,7 @@ export class WholeFiles implements Keeper {
     const stop = new AbortController();
     const work = this.#turns.take(() => this.#fetch(wanted, stop)).finally(() => this.#fetches.delete(wanted.path));
     work.catch(() => {}); // all who wait may have left
-    const fetch = { work, stop };
+    const fetch = { work, stop, isPurged: false };
     this.#fetches.set(wanted.path, fetch);
     return fetch;
   }
