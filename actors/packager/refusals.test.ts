@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
-import { utimesSync, writeFileSync } from "node:fs";
+import { copyFileSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import type { ErrorCode } from "../../contracts/errors.ts";
+import { makeInput, sharedMediaDir } from "../../test/media/make.ts";
 import { TestClock } from "./caches.fixture.ts";
 import { type LoggedLines, linesInto } from "./log-lines.fixture.ts";
 import { startTestPackager } from "./packager.fixture.ts";
@@ -40,6 +41,26 @@ test("a file that can't be served is told once, and again when another one is in
   assert.equal(lines.length, 2);
   assert.equal(lines[0]?.[0], "caught 415 for /i/text.mp4/master.m3u8");
   assert.match(String(lines[0]?.[2]), /^text\.mp4 /);
+});
+
+test("a film without a picture that can be served is 415, and tracks that are left out are told of once per file", async (t) => {
+  const logged = linesInto("info");
+  const { url, folder } = await startTestPackager(t, { log: logged.log });
+  const media = await sharedMediaDir();
+  copyFileSync(await makeInput("mpeg-4-part-2", media), join(folder, "old.mp4"));
+  copyFileSync(await makeInput("mpeg-4-part-2-besides", media), join(folder, "both.mp4"));
+  for (const leaf of ["master.m3u8", "cmaf.m3u8", "manifest.mpd", "index_0_a.m3u8", "segment1_0_a.ts"]) {
+    assert.equal((await fetch(`${url}/i/old.mp4/${leaf}`)).status, 415, leaf);
+    assert.equal((await fetch(`${url}/i/both.mp4/${leaf}`)).status, 200, leaf);
+  }
+  const [refusal, ...more] = caught(logged, 40);
+  assert.match(String(refusal?.[2]), /^old\.mp4 .*none of its pictures can be served: track 1 \(vide\): mp4v/);
+  assert.deepEqual(more, []);
+  const told = logged.lines.filter(({ msg }) => String(msg).includes("served without"));
+  assert.deepEqual(
+    told.map(({ level, path, tracks }) => [level, path, tracks]),
+    [[40, "both.mp4", ["track 2 (vide): mp4v"]]],
+  );
 });
 
 test("failures are told now and then, and never more of them than the log can take", () => {

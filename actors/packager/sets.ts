@@ -1,5 +1,6 @@
 /** Sets of renditions: what a csmil path, a SMIL file or a single file stands for. */
 import { createHash } from "node:crypto";
+import { LRUCache } from "lru-cache";
 import { codeOf, fail } from "../../contracts/errors.ts";
 import { areAligned, cutTogether } from "../../domain/vod/cut.ts";
 import { describe } from "../../domain/vod/describe.ts";
@@ -24,6 +25,7 @@ export interface OpenSet {
   letGo(): void;
 }
 
+const TOLD_MAX = 1000; // files whose tracks were told of
 const CUTS_PER_TITLE_MAX = 16; // a file is in few sets; its cuts are some KiB each
 
 /** Errors by which a file counts as missing from its set; any other one is the set's. */
@@ -39,6 +41,7 @@ export class Sets {
   readonly #library: Library;
   readonly #segmentSeconds: number;
   readonly #log: Log;
+  readonly #told = new LRUCache<string, true>({ max: TOLD_MAX });
 
   constructor(options: { readonly library: Library; readonly segmentSeconds: number; readonly log: Log }) {
     this.#library = options.library;
@@ -58,6 +61,7 @@ export class Sets {
       letGo();
       throw fault.reason;
     }
+    for (const title of titles) if (title.movie.unserved.length > 0) this.#tellOfUnserved(title);
     const missing = paths.filter((_, index) => opened[index]?.status === "rejected");
     const [only] = paths;
     if (titles.length === 0) {
@@ -77,6 +81,14 @@ export class Sets {
       ? titles.map((title) => ({ title, version: title.version, cut: title.cut, rendition: title.rendition }))
       : this.#cutTogether(titles);
     return { members: members.toSorted(ascending), selfAligned };
+  }
+
+  /** Once per version of a file: viewers get it without these tracks, and only its operator can know better. */
+  #tellOfUnserved({ path, version, movie: { unserved } }: Title): void {
+    const key = `${version} ${path}`;
+    if (this.#told.has(key)) return;
+    this.#told.set(key, true);
+    this.#log.warn({ path, tracks: unserved }, `${path} is served without ${unserved.join(", ")}`);
   }
 
   /** Cuts of the same versions of the same files are kept with each file. */

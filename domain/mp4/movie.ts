@@ -108,6 +108,8 @@ export interface Movie {
   readonly text: readonly TextTrack[];
   /** Sample entries that were left out: for logs and clear refusals. */
   readonly ignored: readonly string[];
+  /** Of those, pictures and sound that a viewer misses: `track 2 (soun): alac`. */
+  readonly unserved: readonly string[];
   /** Of the longest served track, after edit lists. */
   readonly durationSeconds: number;
   /** Bytes of memory that the index holds on to. */

@@ -186,6 +186,21 @@ test("a track of another kind breaks nothing, whatever is in it", async () => {
   assert.deepEqual([movie.ignored, movie.video.length, movie.audio.length], [["hint"], 1, 1]);
 });
 
+test("sound with a cover, a disabled picture or none is sound; one whose film can't be shown is unsupported", async () => {
+  const entry = "moov/trak/mdia/minf/stbl/stsd/avc1";
+  const as = (type: string, bytes: Buffer = plain): Buffer => edit(bytes, entry, (box) => boxOf(type, box.subarray(8)));
+  await refused(as("mp4v"), /none of its pictures can be served: track 1 \(vide\): mp4v/, "unsupported");
+  const cover = await openMovie(readerOf(as("jpeg")));
+  assert.deepEqual([cover.video.length, cover.audio.length, cover.ignored, cover.unserved], [0, 1, ["jpeg"], []]);
+  const disabled = edit(plain, "moov/trak/tkhd", (box) => {
+    const changed = Buffer.from(box);
+    changed.writeUInt8(changed.readUInt8(11) & ~1, 11);
+    return changed;
+  });
+  const sound = await openMovie(readerOf(as("mp4v", disabled)));
+  assert.deepEqual([sound.video.length, sound.unserved], [0, ["track 1 (vide): mp4v"]]);
+});
+
 test("a compressed moov is unsupported", async () => {
   await refused(
     Buffer.concat([boxOf("ftyp"), boxOf("moov", boxOf("cmov", Buffer.alloc(8)))]),

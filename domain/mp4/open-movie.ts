@@ -12,7 +12,15 @@ import {
   type Track,
   type VideoTrack,
 } from "./movie.ts";
-import { type DescribedTable, type FoundTrack, readTrackBoxes, type TrackBoxes, trackOf } from "./read-track.ts";
+import {
+  type DescribedTable,
+  type FoundTrack,
+  readTrackBoxes,
+  type TrackBoxes,
+  trackOf,
+  type UnservedTrack,
+  unservedTrack,
+} from "./read-track.ts";
 import { CompactTable } from "./sample-table.ts";
 import { FileWalk, readMoov } from "./top-level.ts";
 import { timescaleOf } from "./track-header.ts";
@@ -121,6 +129,22 @@ const byKind = (tracks: readonly Track[]): Pick<Movie, "video" | "audio" | "text
   text: tracks.filter((track): track is TextTrack => track.codec.kind === "text"),
 });
 
+const unservedIn = (traks: readonly BoxView[], described: readonly (TrackBoxes | string)[]): UnservedTrack[] =>
+  traks.flatMap((trak, index) => {
+    const reason = described[index];
+    return typeof reason === "string" ? (unservedTrack(trak, reason) ?? []) : [];
+  });
+
+/**
+ * A film none of whose pictures can be served is refused (C-14), as the seed's packager does: sound alone in its place
+ * looks like a player's fault to viewers, and like nothing at all to operators. Other tracks are left out and told of.
+ */
+const assertPictured = (served: readonly FoundTrack[], unserved: readonly UnservedTrack[]): void => {
+  if (served.some(({ track }) => track.codec.kind === "video")) return;
+  const pictures = unserved.filter(({ isPicture }) => isPicture).map(({ text }) => text);
+  if (pictures.length > 0) unsupported(`none of its pictures can be served: ${pictures.join(", ")}`);
+};
+
 /** Rejects with a MovieError where the file can't be served, and with what the reader rejects with. */
 export const openMovie = async (reader: RangeReader): Promise<Movie> => {
   const { moov: bytes, fragmentsFrom } = await readMoov(new FileWalk(reader));
@@ -137,11 +161,14 @@ export const openMovie = async (reader: RangeReader): Promise<Movie> => {
   const ignored = [...described, ...found].filter((one) => typeof one === "string");
   const served = found.filter((one): one is FoundTrack => typeof one !== "string");
   if (served.length === 0) unsupported(`it has no track that is served (${ignored.join(", ") || "none at all"})`);
+  const unserved = unservedIn(traks, described);
+  assertPictured(served, unserved);
   const inOrder = [...served.filter(({ enabled }) => enabled), ...served.filter(({ enabled }) => !enabled)];
   const late = opened.mvex ? lateSeconds(inOrder.map(({ track }) => track)) : 0;
   const tracks = inOrder.map(({ track }) => ({ ...track, shift: track.shift - late * track.timescale }));
   const durationSeconds = Math.max(...tracks.map(endSeconds));
   if (!(durationSeconds <= DURATION_SECONDS_MAX)) damaged(`it lasts ${durationSeconds} s`);
   const heapBytes = tracks.reduce((sum, track) => sum + track.table.heapBytes + headerBytes(track), moovBytes);
-  return { ...byKind(tracks), ignored, durationSeconds: Math.max(0, durationSeconds), heapBytes };
+  const told = { ignored, unserved: unserved.map(({ text }) => text) };
+  return { ...byKind(tracks), ...told, durationSeconds: Math.max(0, durationSeconds), heapBytes };
 };

@@ -56,6 +56,26 @@ export const readTrackBoxes = (trak: BoxView): TrackBoxes | string => {
   return { id: trackId(tkhd), trak, tkhd, mdia, stbl, entries, handler };
 };
 
+/** Covers, and pictures of chapters: sound that has them is no film. */
+const STILLS = new Set(["jpeg", "png "]);
+
+/** A track of pictures or sound that is left out. */
+export interface UnservedTrack {
+  /** `track 2 (vide): mp4v`. */
+  readonly text: string;
+  /** Who plays the file sees it. */
+  readonly isPicture: boolean;
+}
+
+/** What is told of a track that is left out for a reason; null: nobody misses it (time codes, hints, stills). */
+export const unservedTrack = (trak: BoxView, reason: string): UnservedTrack | null => {
+  const tkhd = trak.need("tkhd");
+  const handler = trak.need("mdia", "hdlr").slice(8, 4).toString("latin1");
+  if ((handler !== "vide" && handler !== "soun") || STILLS.has(reason)) return null;
+  const text = `track ${trackId(tkhd)} (${handler}): ${reason}`;
+  return { text, isPicture: handler === "vide" && isEnabled(tkhd) };
+};
+
 /** The codec of the samples that are there: all must have the same sample entry. */
 const codecOfSamples = (boxes: TrackBoxes, descriptions: ReadonlySet<number>): Codec | string => {
   const used = [...descriptions].map(

@@ -78,6 +78,7 @@ export const movieOf = (video: readonly VideoTrack[], audio: readonly AudioTrack
   audio,
   text: [],
   ignored: [],
+  unserved: [],
   durationSeconds: 0,
   heapBytes: 0,
 });

@@ -251,7 +251,11 @@ const PICTURES: Readonly<Record<string, MediaInput>> = {
     expected: { video: [BASELINE], frames: 200 },
   },
   "video-only": { steps: [`${picture()} ${AVC_B} OUT`], expected: { video: [MAIN], frames: 200, seconds: 8 } },
-  "mpeg-4-part-2": { steps: [`${BOTH} -c:v mpeg4 ${AAC} OUT`], expected: { audio: [LC], ignored: ["mp4v"] } },
+  "mpeg-4-part-2": { steps: [`${BOTH} -c:v mpeg4 ${AAC} OUT`], expected: { refused: "unsupported" } },
+  "mpeg-4-part-2-besides": {
+    steps: [`${picture()} ${picture()} ${tone()} -map 0 -map 1 -map 2 ${AVC_B} -c:v:1 mpeg4 ${AAC} OUT`],
+    expected: { ...PLAIN, ignored: ["mp4v"] },
+  },
 };
 
 const SOUNDS: Readonly<Record<string, MediaInput>> = {
