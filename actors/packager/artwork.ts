@@ -62,7 +62,7 @@ export const artworkVersion = (tag: Buffer | null): string => {
   return version;
 };
 
-/** Whether a leaf is sound without pictures in MPEG-2 TS, which is shown with a picture of its own where there is one. */
+/** Whether a leaf is sound alone in MPEG-2 TS, which is shown with a picture of its own where there is one. */
 export const isSoundAlone = (leaf: Leaf, { video }: CutMovie): boolean =>
   (leaf.kind === "media" || leaf.kind === "segment") &&
   leaf.container === "ts" &&

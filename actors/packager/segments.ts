@@ -157,8 +157,8 @@ const answerMade = async (request: Versioned, recipe: SegmentRecipe, tools: Segm
 };
 
 /**
- * VERSION_GONE for what is asked for in another version. Sound with another picture than the asked one is as good: it is
- * answered as what has no version, so that nodes that see a new picture sooner and later have no gaps between them.
+ * VERSION_GONE for what is asked for in another version. Sound with another picture than the asked one is as good: it
+ * is answered as what has no version, so that nodes that see a new picture sooner and later have no gaps between them.
  */
 const versionedOf = async (request: MediaRequest, { source }: SegmentTools): Promise<Versioned> => {
   const { member, leaf, asked } = request;
