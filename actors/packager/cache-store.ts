@@ -11,7 +11,7 @@
  * opened ones leave only when there is no other. All that decides runs in one turn of the event loop.
  */
 import { mkdirSync, renameSync } from "node:fs";
-import { type FileHandle, open, unlink } from "node:fs/promises";
+import { type FileHandle, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { setImmediate } from "node:timers/promises";
 import type { Clock } from "../../lib/clock.ts";
@@ -19,10 +19,10 @@ import type { Log } from "../../lib/log/log.ts";
 import { CacheEntry, ENTRY_BYTES, type RemovalReason, type Removed, removedOf } from "./cache-entry.ts";
 import { type CacheHead, cacheNameOf } from "./cache-file.ts";
 import { type FoundFile, lookThrough, makeFolder, pruneUpwards, temporaryIn } from "./cache-folder.ts";
+import { CacheHandles } from "./cache-handles.ts";
 import type { CacheTable } from "./cache-index.store.ts";
 import { cacheBytes, cacheEntries, cacheRemovals } from "./cache-metrics.ts";
 
-const HANDLES_MAX = 128; // of 1024 that a process usually has
 const SLICE = 64; // files that are renamed in one turn: about 3 ms
 const ENTRIES_MAX = 100_000; // about 40 MiB of memory; segments of 160 kB fill 16 GB with them
 
@@ -52,7 +52,7 @@ export class CacheStore {
   /** The least recently used first. */
   readonly #entries = new Map<string, CacheEntry>();
   readonly #temporaries = new Set<string>();
-  readonly #withHandle = new Set<CacheEntry>();
+  readonly #handles = new CacheHandles();
   /** Forgotten entries whose files are still where they were, by their names. */
   readonly #inPlace = new Map<string, CacheEntry>();
   /** Removals under way; those that failed are tried again by the next cleaning. */
@@ -117,16 +117,13 @@ export class CacheStore {
   }
 
   /** The entry's file, opened once; only while it is held. */
-  handleOf(entry: CacheEntry): Promise<FileHandle> {
-    this.#withHandle.delete(entry);
-    this.#withHandle.add(entry);
-    this.#closeSpareHandles();
-    entry.handle ??= open(entry.file, "r+").catch((error: NodeJS.ErrnoException) => {
-      entry.handle = null;
-      if (error.code === "ENOENT") this.drop(entry, "lost");
+  async handleOf(entry: CacheEntry): Promise<FileHandle> {
+    try {
+      return await this.#handles.of(entry);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === "ENOENT") this.drop(entry, "lost");
       throw error;
-    });
-    return entry.handle;
+    }
   }
 
   /** Takes space, whoever has to leave for it; false when it can't be had. */
@@ -235,9 +232,7 @@ export class CacheStore {
   /** Files stay; their handles are closed. */
   async close(): Promise<void> {
     await this.settled();
-    const handles = [...this.#withHandle].map(({ handle }) => handle);
-    this.#withHandle.clear();
-    await Promise.all(handles.map((handle) => handle?.then((one) => one.close()).catch(() => {})));
+    await this.#handles.close();
   }
 
   #meant(isMeant: (head: CacheHead) => boolean): CacheEntry[] {
@@ -321,7 +316,6 @@ export class CacheStore {
 
   #remove(entry: CacheEntry): void {
     this.#leavingBytes += entry.chargedBytes;
-    this.#withHandle.delete(entry);
     const removal = this.#removed(entry).finally(() => {
       this.#leaving.delete(removal);
       this.#leavingBytes -= entry.chargedBytes;
@@ -332,8 +326,7 @@ export class CacheStore {
 
   async #removed(entry: CacheEntry): Promise<void> {
     entry.onGone?.();
-    const handle = await entry.handle?.catch(() => null);
-    await handle?.close().catch(() => {});
+    await this.#handles.end(entry);
     try {
       if (entry.file !== "") await unlink(entry.file);
     } catch (error) {
@@ -345,17 +338,6 @@ export class CacheStore {
     }
     this.#temporaries.delete(entry.file);
     this.#usedBytes -= entry.chargedBytes;
-  }
-
-  #closeSpareHandles(): void {
-    if (this.#withHandle.size <= HANDLES_MAX) return;
-    for (const entry of this.#withHandle) {
-      if (entry.holds > 0) continue;
-      this.#withHandle.delete(entry);
-      entry.handle?.then((handle) => handle.close()).catch(() => {});
-      entry.handle = null;
-      if (this.#withHandle.size <= HANDLES_MAX) return;
-    }
   }
 
   /** The folder is the truth: entries of ours that it has and we don't know are taken over, those without file go. */
