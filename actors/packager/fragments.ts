@@ -200,7 +200,8 @@ export const fragmentRecipe = (options: FragmentOptions): SegmentRecipe => {
     return {
       exactBytes: plan.totalBytes,
       sourceBytes,
-      stepBytes: 0,
+      sourceStepBytes: 0,
+      madeStepBytes: 0,
       isInFileOrder: false,
       open: () => new FragmentMaking(options, plan),
     };
@@ -209,10 +210,12 @@ export const fragmentRecipe = (options: FragmentOptions): SegmentRecipe => {
   if (sourceBytes > PROTECTED_BYTES_MAX || sampleCount > PROTECTED_SAMPLES_MAX) {
     throw new MovieError("unsupported", `encryption of a segment of ${sampleCount} samples, ${sourceBytes} bytes`);
   }
+  const stepBytes = largestSampleBytes(parts.map(({ samples }) => samples)) + HEADROOM_BYTES;
   return {
     exactBytes: null,
     sourceBytes,
-    stepBytes: largestSampleBytes(parts.map(({ samples }) => samples)) + HEADROOM_BYTES,
+    sourceStepBytes: stepBytes,
+    madeStepBytes: stepBytes,
     isInFileOrder: false,
     open: () => new FragmentMaking(options, encryptionOf(parts, { common, protection, stream })),
   };

@@ -58,8 +58,12 @@ export interface Served {
   readonly rendition: Rendition;
 }
 
+let openedCount = 0;
+
 /** One version of a file, as it is served. */
 export class Title {
+  /** No other opening has it, of this file or another. */
+  readonly serial: number;
   readonly path: string;
   /** Short text for `?v=`: of the file's version and the settings that its segments depend on. */
   readonly version: string;
@@ -78,6 +82,8 @@ export class Title {
   #dropped = false;
 
   constructor(parts: Pick<Title, "path" | "version" | "object" | "movie" | "cut" | "checkedAtMs">) {
+    openedCount += 1;
+    this.serial = openedCount;
     this.path = parts.path;
     this.version = parts.version;
     this.object = parts.object;
@@ -88,6 +94,10 @@ export class Title {
 
   get stat(): SourceStat {
     return this.object.stat;
+  }
+  /** Another opening has taken its place, or a purge has come. */
+  get isDropped(): boolean {
+    return this.#dropped;
   }
 
   /** What manifests say of it; a pass over its sizes, made once. */

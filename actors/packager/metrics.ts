@@ -36,6 +36,13 @@ export const showFigures = ({ library, workshop }: Shown): void => {
     collect: (shown) => shown.set(workshop.freeWindows),
   });
   gauge({
+    name: "castellan_packager_cipher_threads",
+    help: "Threads that encrypt segments with AES-128; they start with the first one.",
+    collect: (shown) => {
+      if (workshop.liveThreads !== null) shown.set(workshop.liveThreads);
+    },
+  });
+  gauge({
     name: "castellan_packager_segments_made",
     help: "Segments that were made since the start, whole in a slot or in pieces because there was none.",
     labels: ["how"],

@@ -67,6 +67,7 @@ export const openPackager = async (deps: PackagerDeps): Promise<OpenedPackager> 
     slotCount: config.segmentSlots,
     isLocal: source.kind === "filesystem",
     encryptsWhole,
+    log,
   });
   const smil = new SmilFiles({ source, clock, recheckMs, prefix: config.urlPrefix });
   const subtitles = new Subtitles({ source });

@@ -29,7 +29,7 @@ const serverOf = async (t: TestContext, source: FakeSource) => {
   const { segmentSeconds, urlPrefix: prefix } = config;
   const common = { source, clock: { nowMs: () => 0 }, log: quietLog, segmentSeconds, recheckMs: 1000 };
   const library = new Library({ ...common, indexBytesMax: 2 ** 24, epoch: "" });
-  const workshop = new Workshop({ slotCount: 1, isLocal: true, encryptsWhole: false });
+  const workshop = new Workshop({ slotCount: 1, isLocal: true, encryptsWhole: false, log: quietLog });
   const server = new PackagerServer({
     ...common,
     config,

@@ -143,17 +143,18 @@ const answerMade = async (request: Versioned, recipe: SegmentRecipe, tools: Segm
   if (exchange.method === "HEAD" && recipe.exactBytes !== null) {
     return exchange.beginPart(lines, recipe.exactBytes)?.writer.end(); // nothing has to be made for it
   }
-  const made = await workshop.whole(`${segment.version} ${segment.path} ${segment.leaf}`, object, recipe);
+  // Of this opening of the file: one that a purge came after shares nothing with the next.
+  const made = await workshop.whole(`${member.title.serial} ${version} ${segment.leaf}`, object, recipe);
   if (made) {
-    void segmentCache?.put(segment, made.bytes); // copies them at once, never rejects
+    // It copies them at once, and never rejects.
+    if (!member.title.isDropped) void segmentCache?.put(segment, made.bytes);
     return exchange.send(200, lines, made.bytes, made.letGo);
   }
-  if (recipe.exactBytes === null) {
-    const writer = exchange.begin(200, lines, null);
-    return workshop.inPieces(object, recipe, { start: 0, end: Number.POSITIVE_INFINITY, writer });
-  }
-  const part = exchange.beginPart(lines, recipe.exactBytes);
-  if (part) await workshop.inPieces(object, recipe, part);
+  const { exactBytes } = recipe;
+  return workshop.inPieces(object, recipe, () => {
+    if (exactBytes !== null) return exchange.beginPart(lines, exactBytes);
+    return { start: 0, end: Number.POSITIVE_INFINITY, writer: exchange.begin(200, lines, null) };
+  });
 };
 
 /**

@@ -67,7 +67,8 @@ export const tsRecipe = ({ path, parts, segmentIndex, protection, artwork }: TsO
   return {
     exactBytes: new TsSegment(input).exactBytes,
     sourceBytes: sourceBytesOf(parts),
-    stepBytes: areaBytesFor(program, largestSampleBytes(parts.map(({ samples }) => samples))),
+    sourceStepBytes: areaBytesFor(program, largestSampleBytes(parts.map(({ samples }) => samples))),
+    madeStepBytes: 0, // packet by packet
     isInFileOrder: true,
     open: () => new TsSegment(input),
   };

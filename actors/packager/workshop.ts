@@ -13,7 +13,9 @@ import { TS_SCRATCH_BYTES } from "../../domain/ts/source-window.ts";
 import { CipherThreads } from "../../lib/crypto/cipher-threads.ts";
 import { encryptedBytes, type SegmentKey } from "../../lib/crypto/segment-cipher.ts";
 import type { BodyPart } from "../../lib/http/exchange.ts";
+import type { Log } from "../../lib/log/log.ts";
 import type { SourceObject } from "../../lib/source/port.ts";
+import { PieceSealer, SEAL_BYTES } from "./piece-sealer.ts";
 
 const MiB = 2 ** 20;
 const KiB = 2 ** 10;
@@ -26,13 +28,15 @@ const READS_MAX = { local: 3, remote: 16 } as const;
 const LOCAL_STEP_BYTES = MiB;
 /**
  * What a viewer holds whose segment is made in pieces. Each piece costs a read and a write: with 512 KiB 64 viewers get
- * 1.5 times what they get with 128 KiB.
+ * 1.4 times what they get with 128 KiB.
  */
 const WINDOW_BYTES = 512 * KiB;
 const WINDOWS_MAX = 48;
 /** Of those who come when all windows are taken. */
 const SMALL_WINDOW_BYTES = 128 * KiB;
 const SMALL_WINDOWS_KEPT = 64;
+/** Of those who get encrypted fMP4 with pictures that are larger than that: all together. */
+const LARGE_BYTES_MAX = 64 * MiB;
 /** Of a window: what is read is less than what is made of it. */
 const SOURCE_SHARE = 15 / 16;
 const WAITING_MAX = 4_096;
@@ -69,8 +73,10 @@ export interface SegmentRecipe {
   readonly exactBytes: number | null;
   /** Of the file, in all. */
   readonly sourceBytes: number;
-  /** What its steps need at least, in bytes of source and of what is made. */
-  readonly stepBytes: number;
+  /** What a step needs at least of source. */
+  readonly sourceStepBytes: number;
+  /** What a step needs at least of room for what is made; 0: any window will do. */
+  readonly madeStepBytes: number;
   /** What is read goes into the segment as it lies in the file, so that reading it in steps reads nothing twice. */
   readonly isInFileOrder: boolean;
   open(): SegmentMaking;
@@ -84,10 +90,15 @@ interface Window {
   readonly at: number | null;
   readonly bytes: Buffer;
 }
+interface Sending {
+  readonly part: BodyPart;
+  readonly window: Window;
+}
 interface Piece {
   readonly object: SourceObject;
   readonly making: SegmentMaking;
-  readonly stepBytes: number;
+  readonly sourceStepBytes: number;
+  readonly sealer: PieceSealer | null;
 }
 interface Area {
   readonly at: number;
@@ -151,7 +162,8 @@ export interface WorkshopOptions {
   /** Its files are on this machine's disks, not behind a network. */
   readonly isLocal: boolean;
   /** There will be segments that are encrypted as a whole. */
-  readonly encryptsWhole?: boolean;
+  readonly encryptsWhole: boolean;
+  readonly log: Log;
 }
 
 export class Workshop {
@@ -164,12 +176,13 @@ export class Workshop {
   readonly #pieceAt: number;
   /** Those that nobody uses at the moment: fresh memory costs page faults. */
   readonly #smallWindows: Buffer[] = [];
+  #largeBytes = 0;
   readonly #stepBytes: number;
   readonly #cipherThreads: CipherThreads | null;
   /** Segments that are being made whole or sent, by their key. */
   readonly #segments = new Map<string, Promise<MadeSegment | null>>();
 
-  constructor({ slotCount, isLocal, encryptsWhole = false }: WorkshopOptions) {
+  constructor({ slotCount, isLocal, encryptsWhole, log }: WorkshopOptions) {
     this.#stepBytes = isLocal ? LOCAL_STEP_BYTES : SOURCE_BYTES;
     this.memory = new TsMemory({
       sourceCount: isLocal ? READS_MAX.local : READS_MAX.remote,
@@ -181,7 +194,7 @@ export class Workshop {
       isShared: encryptsWhole,
     });
     const { buffer } = this.memory.bytes;
-    this.#cipherThreads = buffer instanceof SharedArrayBuffer ? new CipherThreads(buffer) : null;
+    this.#cipherThreads = buffer instanceof SharedArrayBuffer ? new CipherThreads(buffer, { log }) : null;
     this.#sources = new Queue(this.memory.sources);
     const pieceAt = this.memory.slots.take();
     if (pieceAt === null) throw new Error("bug: a memory without slots");
@@ -190,6 +203,10 @@ export class Workshop {
 
   get freeSlots(): number {
     return this.memory.slots.freeCount;
+  }
+  /** null: nothing is encrypted as a whole. */
+  get liveThreads(): number | null {
+    return this.#cipherThreads?.liveCount ?? null;
   }
   get freeWindows(): number {
     return this.memory.windows.freeCount;
@@ -200,7 +217,10 @@ export class Workshop {
    * at all, so ask this first.
    */
   async whole(key: string, object: SourceObject, recipe: SegmentRecipe): Promise<MadeSegment | null> {
-    if (recipe.stepBytes > SLOT_BYTES) throw new MovieError("unsupported", `a picture of ${recipe.stepBytes} bytes`);
+    const { sourceStepBytes, madeStepBytes } = recipe;
+    if (Math.max(sourceStepBytes, madeStepBytes) > SLOT_BYTES) {
+      throw new MovieError("unsupported", `a picture of ${sourceStepBytes} bytes`);
+    }
     // What is made has all that is taken of the file.
     if ((recipe.exactBytes ?? recipe.sourceBytes) > SLOT_BYTES) return null;
     for (let shared = this.#segments.get(key); shared; shared = this.#segments.get(key)) {
@@ -219,37 +239,50 @@ export class Workshop {
   }
 
   /**
-   * Makes what is wanted of a segment as its viewer takes it. The writer is ended, or left to be cut by who catches.
+   * Makes what is wanted of a segment as its viewer takes it; `begin` begins the answer, or has answered already. The
+   * writer is ended, or left to be cut by who catches. PACKAGER_BUSY before the answer has begun.
    */
-  async inPieces(object: SourceObject, recipe: SegmentRecipe, { start, end, writer }: BodyPart): Promise<void> {
-    const window = this.#takeWindow(recipe.stepBytes);
-    const making = recipe.open();
-    this.pieceCount += 1;
+  async inPieces(object: SourceObject, recipe: SegmentRecipe, begin: () => BodyPart | undefined): Promise<void> {
+    const window = this.#takeWindow(recipe.madeStepBytes);
     try {
-      for (let at = 0; !making.isDone && at < end; ) {
-        const bytes = await this.#piece({ object, making, stepBytes: recipe.stepBytes }, window);
-        const [from, to] = [Math.max(0, start - at), Math.min(bytes, end - at)];
-        if (from < to) await writer.write(window.bytes.subarray(from, to));
-        at += bytes;
-      }
-      await writer.end();
+      const part = begin();
+      if (part) await this.#sendPieces(object, recipe, { part, window });
     } finally {
       this.#giveWindow(window); // no write is under way any more, well ended or not
     }
   }
 
-  #takeWindow(stepBytes: number): Window {
-    const at = stepBytes > WINDOW_BYTES ? null : this.memory.windows.take();
+  async #sendPieces(object: SourceObject, recipe: SegmentRecipe, { part, window }: Sending): Promise<void> {
+    const { start, end, writer } = part;
+    const threads = window.at === null ? null : this.#cipherThreads;
+    const sealer = recipe.sealed && threads ? new PieceSealer(recipe.sealed.key, threads) : null;
+    const { sourceStepBytes } = recipe;
+    const making = sealer && recipe.sealed ? recipe.sealed.clear.open() : recipe.open();
+    this.pieceCount += 1;
+    for (let at = 0; !making.isDone && at < end; ) {
+      const bytes = await this.#piece({ object, making, sourceStepBytes, sealer }, window);
+      const [from, to] = [Math.max(0, start - at), Math.min(bytes, end - at)];
+      if (from < to) await writer.write(window.bytes.subarray(from, to));
+      at += bytes;
+    }
+    await writer.end();
+  }
+
+  #takeWindow(madeStepBytes: number): Window {
+    const at = madeStepBytes > WINDOW_BYTES ? null : this.memory.windows.take();
     if (at !== null) return { at, bytes: this.memory.bytes.subarray(at, at + WINDOW_BYTES) };
-    if (stepBytes > SMALL_WINDOW_BYTES) return { at, bytes: Buffer.allocUnsafeSlow(stepBytes) };
-    return { at, bytes: this.#smallWindows.pop() ?? Buffer.allocUnsafeSlow(SMALL_WINDOW_BYTES) };
+    if (madeStepBytes <= SMALL_WINDOW_BYTES) {
+      return { at, bytes: this.#smallWindows.pop() ?? Buffer.allocUnsafeSlow(SMALL_WINDOW_BYTES) };
+    }
+    if (this.#largeBytes + madeStepBytes > LARGE_BYTES_MAX) fail("PACKAGER_BUSY");
+    this.#largeBytes += madeStepBytes;
+    return { at, bytes: Buffer.allocUnsafeSlow(madeStepBytes) };
   }
 
   #giveWindow({ at, bytes }: Window): void {
     if (at !== null) this.memory.windows.give(at);
-    else if (bytes.length === SMALL_WINDOW_BYTES && this.#smallWindows.length < SMALL_WINDOWS_KEPT) {
-      this.#smallWindows.push(bytes);
-    }
+    else if (bytes.length > SMALL_WINDOW_BYTES) this.#largeBytes -= bytes.length;
+    else if (this.#smallWindows.length < SMALL_WINDOWS_KEPT) this.#smallWindows.push(bytes);
   }
 
   async stop(): Promise<void> {
@@ -279,7 +312,7 @@ export class Workshop {
     if (!sealed || !this.#cipherThreads) return this.#filled(object, recipe, slot);
     const bytes = await this.#filled(object, sealed.clear, slot);
     if (bytes === null || encryptedBytes(bytes) > SLOT_BYTES) return null;
-    const end = await this.#cipherThreads.encrypt(sealed.key, { at: slot, end: slot + bytes });
+    const end = await this.#cipherThreads.encrypt(sealed.key, { at: slot, end: slot + bytes, isLast: true });
     return end === null ? null : end - slot;
   }
 
@@ -287,7 +320,7 @@ export class Workshop {
     const area = await this.#sources.take();
     try {
       const making = recipe.open();
-      const wantedBytes = Math.max(recipe.stepBytes, recipe.isInFileOrder ? this.#stepBytes : SOURCE_BYTES);
+      const wantedBytes = Math.max(recipe.sourceStepBytes, recipe.isInFileOrder ? this.#stepBytes : SOURCE_BYTES);
       const byteLength = Math.min(SOURCE_BYTES, wantedBytes + TS_SCRATCH_BYTES);
       let bytes = 0;
       while (!making.isDone) {
@@ -303,21 +336,23 @@ export class Workshop {
   }
 
   /** In a window, or copied to it: where nothing is awaited between making and copying, all share one place. */
-  async #piece({ object, making, stepBytes }: Piece, { at, bytes }: Window): Promise<number> {
+  async #piece({ object, making, sourceStepBytes, sealer }: Piece, { at, bytes }: Window): Promise<number> {
+    let made = sealer?.begin(bytes) ?? 0;
     const area = await this.#sources.take();
     try {
       // What is made of it is a little more, and what has no room is read again.
-      const wantedBytes = Math.max(stepBytes, Math.floor(bytes.length * SOURCE_SHARE));
+      const wantedBytes = Math.max(sourceStepBytes, Math.floor(bytes.length * SOURCE_SHARE));
       const byteLength = Math.min(SOURCE_BYTES, wantedBytes + TS_SCRATCH_BYTES);
       if (making.needsSource) await this.#read(object, making, { at: area, byteLength });
-      const out = { at: at ?? this.#pieceAt, capacity: bytes.length };
-      const made = making.fill(this.memory, area, out);
+      const capacity = bytes.length - made - (sealer ? SEAL_BYTES : 0);
+      const out = { at: (at ?? this.#pieceAt) + made, capacity };
+      made += making.fill(this.memory, area, out);
       making.releaseSource();
       if (at === null) this.memory.bytes.copy(bytes, 0, out.at, out.at + made);
-      return made;
     } finally {
       this.#sources.give(area);
     }
+    return sealer && at !== null ? sealer.end(bytes, { at, madeBytes: made, isLast: making.isDone }) : made;
   }
 
   async #read(object: SourceObject, making: SegmentMaking, area: Area): Promise<void> {

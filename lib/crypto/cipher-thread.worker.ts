@@ -5,11 +5,29 @@ import { encryptSegment } from "./segment-cipher.ts";
 
 const memory = Buffer.from(workerData as SharedArrayBuffer); // what cipher-threads.ts gives
 
-const answerTo = ({ number, at, end, key, iv }: CipherOrder): CipherAnswer => {
+/**
+ * Each call of the cipher allocates its answer. V8 lets that grow to 64 MiB before it collects all, unless it is told
+ * to collect what is young: then it is this much.
+ */
+const COLLECT_BYTES = 8 * 2 ** 20;
+/** There where cipher-threads.ts could ask V8 for it. */
+const { gc: collect } = globalThis as { readonly gc?: (how: { readonly type: "minor" }) => void };
+let sinceCollection = 0;
+
+const encrypted = ({ at, end, isLast, key, iv }: CipherOrder): number => {
+  sinceCollection += end - at;
+  if (sinceCollection >= COLLECT_BYTES) {
+    sinceCollection = 0;
+    collect?.({ type: "minor" });
+  }
+  return encryptSegment({ key: Buffer.from(key), iv: Buffer.from(iv) }, memory, { at, end, isLast });
+};
+
+const answerTo = (order: CipherOrder): CipherAnswer => {
   try {
-    return { number, end: encryptSegment({ key: Buffer.from(key), iv: Buffer.from(iv) }, memory, { at, end }) };
+    return { number: order.number, end: encrypted(order) };
   } catch (error) {
-    return { number, reason: String(error) };
+    return { number: order.number, reason: String(error) };
   }
 };
 

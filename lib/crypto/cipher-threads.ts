@@ -4,14 +4,20 @@
  * that with a collection of the whole heap, which is tens of megabytes there and two in a thread.
  */
 import { availableParallelism } from "node:os";
+import { setFlagsFromString } from "node:v8";
 import { Worker } from "node:worker_threads";
+import type { Log } from "../log/log.ts";
 import type { SegmentKey } from "./segment-cipher.ts";
 
-export interface CipherOrder {
-  readonly number: number;
-  /** In the memory that all share. Behind `end` there is room for padding: sixteen bytes. */
+/** Bytes of the memory that all share. */
+export interface CipherRange {
   readonly at: number;
   readonly end: number;
+  /** Then it is padded, for which there are sixteen bytes of room behind it; else it is of whole blocks. */
+  readonly isLast: boolean;
+}
+export interface CipherOrder extends CipherRange {
+  readonly number: number;
   readonly key: Uint8Array;
   readonly iv: Uint8Array;
 }
@@ -22,40 +28,60 @@ export type CipherAnswer =
 const THREADS_MAX = 4;
 /** One core makes and sends. */
 const threadCount = (): number => Math.min(Math.max(1, availableParallelism() - 1), THREADS_MAX);
+/** One that has ended is not started again before. */
+const RESTART_MS = 10_000;
 
 class CipherThread {
-  readonly #worker: Worker;
+  endedMs = 0;
+  readonly #memory: SharedArrayBuffer;
+  readonly #log: Log;
   readonly #waiting = new Map<number, PromiseWithResolvers<number | null>>();
+  #worker: Worker | null = null;
   #count = 0;
-  #hasEnded = false;
 
-  constructor(memory: SharedArrayBuffer) {
-    const file = new URL("./cipher-thread.worker.ts", import.meta.url);
-    this.#worker = new Worker(file, { workerData: memory });
-    this.#worker.on("message", (answer: CipherAnswer) => this.#answered(answer));
-    this.#worker.on("error", () => this.#ended());
-    this.#worker.on("exit", () => this.#ended());
-    this.#worker.unref();
+  constructor(memory: SharedArrayBuffer, log: Log) {
+    this.#memory = memory;
+    this.#log = log;
   }
 
   get waitingCount(): number {
     return this.#waiting.size;
   }
-  get hasEnded(): boolean {
-    return this.#hasEnded;
+  get isAlive(): boolean {
+    return this.#worker !== null;
   }
 
+  /** It starts with the first order. */
   encrypt(order: Omit<CipherOrder, "number">): Promise<number | null> {
-    if (this.#hasEnded) return Promise.resolve(null);
+    const worker = this.#worker ?? this.#start();
+    if (!worker) return Promise.resolve(null);
     const waiting = Promise.withResolvers<number | null>();
     this.#count += 1;
     this.#waiting.set(this.#count, waiting);
-    this.#worker.postMessage({ ...order, number: this.#count });
+    worker.postMessage({ ...order, number: this.#count });
     return waiting.promise;
   }
 
   async stop(): Promise<void> {
-    await this.#worker.terminate();
+    const worker = this.#worker;
+    this.#ended(null);
+    await worker?.terminate();
+  }
+
+  #start(): Worker | null {
+    try {
+      const worker = new Worker(new URL("./cipher-thread.worker.ts", import.meta.url), { workerData: this.#memory });
+      worker.on("message", (answer: CipherAnswer) => this.#answered(answer));
+      worker.on("error", (error) => this.#ended(error));
+      worker.on("exit", (status) => this.#ended(new Error(`it ended with status ${status}`)));
+      worker.unref();
+      this.#worker = worker;
+      return worker;
+    } catch (error) {
+      this.#worker = null;
+      this.#failed(error);
+      return null;
+    }
   }
 
   #answered(answer: CipherAnswer): void {
@@ -65,44 +91,50 @@ class CipherThread {
     else waiting?.reject(new Error(answer.reason));
   }
 
-  #ended(): void {
-    this.#hasEnded = true;
+  #ended(error: unknown): void {
+    if (!this.#worker) return;
+    this.#worker = null;
+    if (error !== null) this.#failed(error);
     for (const { resolve } of this.#waiting.values()) resolve(null);
     this.#waiting.clear();
+  }
+
+  #failed(err: unknown): void {
+    this.endedMs = performance.now();
+    this.#log.error({ err }, "a thread that encrypts segments has ended; the others, or the main one, do its work");
   }
 }
 
 export class CipherThreads {
-  readonly #memory: SharedArrayBuffer;
-  readonly #threads: CipherThread[];
+  readonly #threads: readonly CipherThread[];
   #isStopped = false;
 
   /** One less than there are processors, four at most; over memory that is shared with them. */
-  constructor(memory: SharedArrayBuffer) {
-    this.#memory = memory;
-    this.#threads = Array.from({ length: threadCount() }, () => new CipherThread(memory));
+  constructor(memory: SharedArrayBuffer, { log }: { readonly log: Log }) {
+    setFlagsFromString("--expose-gc"); // for contexts that are made from now on: those of the threads
+    this.#threads = Array.from({ length: threadCount() }, () => new CipherThread(memory, log));
+  }
+
+  get liveCount(): number {
+    return this.#threads.filter(({ isAlive }) => isAlive).length;
   }
 
   /**
-   * Encrypts the bytes from `at` up to `end` where they are, sixteen bytes of room behind them; gives where they end
-   * now. null: its thread has ended, for want of memory or because all were stopped; they may be half encrypted.
+   * Encrypts a range where it is; gives where it ends now. null: its thread has ended, for want of memory or because all
+   * were stopped, or none can be had; then it may be half encrypted.
    */
-  encrypt(key: SegmentKey, { at, end }: { readonly at: number; readonly end: number }): Promise<number | null> {
-    const [first, ...others] = this.#threads.map((thread, index) => this.#alive(thread, index));
-    if (!first) throw new Error("bug: no thread");
+  encrypt({ key, iv }: SegmentKey, range: CipherRange): Promise<number | null> {
+    const nowMs = performance.now();
+    const usable = (thread: CipherThread): boolean =>
+      thread.isAlive || thread.endedMs === 0 || nowMs - thread.endedMs >= RESTART_MS;
+    const [first, ...others] = this.#isStopped ? [] : this.#threads.filter(usable);
+    if (!first) return Promise.resolve(null);
     const idlest = others.reduce((best, other) => (other.waitingCount < best.waitingCount ? other : best), first);
-    return idlest.encrypt({ at, end, key: key.key, iv: key.iv });
+    return idlest.encrypt({ ...range, key, iv });
   }
 
   async stop(): Promise<void> {
     this.#isStopped = true;
     await Promise.all(this.#threads.map((thread) => thread.stop()));
-  }
-
-  #alive(thread: CipherThread, index: number): CipherThread {
-    if (!thread.hasEnded || this.#isStopped) return thread;
-    const next = new CipherThread(this.#memory);
-    this.#threads[index] = next;
-    return next;
   }
 }

@@ -152,6 +152,9 @@ export const surviveKills = async (t: TestContext, options: KillOptions): Promis
   t.after(() => audience.stop().catch(() => {}));
   const trouble = unrest(world);
   let node = await start(t, world);
+  t.after(() => {
+    if (!t.passed) t.diagnostic(`seed ${options.seed}; the last life said:\n${node.output().slice(-4_000)}`);
+  });
   for (let round = 0; round < options.rounds; round += 1) {
     audience.turnTo(node.endpoints.packager);
     await live(node, world);
