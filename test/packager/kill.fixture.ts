@@ -151,13 +151,15 @@ export const surviveKills = async (t: TestContext, options: KillOptions): Promis
   const audience = audienceOf({ ...world, count: VIEWER_COUNT, fileCount: FILE_COUNT });
   t.after(() => audience.stop().catch(() => {}));
   const trouble = unrest(world);
+  let isDone = false;
   let node = await start(t, world);
   t.after(() => {
-    if (!t.passed) t.diagnostic(`seed ${options.seed}; the last life said:\n${node.output().slice(-4_000)}`);
+    if (!isDone) t.diagnostic(`seed ${options.seed}; the last life said:\n${node.output().slice(-4_000)}`);
   });
   for (let round = 0; round < options.rounds; round += 1) {
     audience.turnTo(node.endpoints.packager);
     await live(node, world);
+    if (audience.hasFailed) break;
     audience.turnTo(null);
     await die(node);
     assertLimits(world);
@@ -178,4 +180,5 @@ export const surviveKills = async (t: TestContext, options: KillOptions): Promis
   await assertAll(node.endpoints.packager ?? "", world);
   assert.equal(await node.stop(), 0);
   assert.ok(served.right > options.rounds * 10 && served.played > 0, JSON.stringify(served));
+  isDone = true;
 };

@@ -28,6 +28,10 @@ export const large = (file: string, { gop }: { readonly gop: number }): Promise<
     -b:v 20M -maxrate 20M -bufsize 4M`,
   );
 
+/** Two seconds in which each picture is a key frame of more than 512 KiB. */
+export const manyPictures = (file: string): Promise<string> =>
+  made(file, `-f lavfi -i testsrc2=s=1280x720:r=8:d=2 ${tone(2)} -vf noise=alls=100:allf=t ${encoder(1)} -qp 8`);
+
 /** One of a set: so many seconds with a key frame every `gop` of 25 frames a second. */
 export const rendition = (
   file: string,

@@ -21,6 +21,8 @@ export interface Served {
 
 export interface Audience {
   readonly served: Served;
+  /** There was a wrong answer: nobody asks any more. */
+  readonly hasFailed: boolean;
   /** Where the packager is from now on; null: it is down, and what it was asked may fail in any way. */
   turnTo(url: string | null): void;
   /** Rejects with the first wrong answer. */
@@ -55,6 +57,7 @@ export const audienceOf = ({ count, fileCount, truths, random: { int } }: Audien
   let life = 0;
   let ask: Ask | null = null;
   let isOver = false;
+  let hasFailed = false;
   let back = Promise.withResolvers<void>();
 
   /** The answer; null: its packager died. */
@@ -119,11 +122,15 @@ export const audienceOf = ({ count, fileCount, truths, random: { int } }: Audien
 
   const viewing = Promise.all(Array.from({ length: count }, view)).finally(() => agent.destroy());
   viewing.catch(() => {
+    hasFailed = true;
     isOver = true;
     back.resolve();
   });
   return {
     served,
+    get hasFailed() {
+      return hasFailed;
+    },
     turnTo: (url) => {
       life += 1;
       ask = url === null ? null : askerOf(url, agent);
