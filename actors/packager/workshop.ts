@@ -91,7 +91,7 @@ interface Window {
   readonly bytes: Buffer;
 }
 interface Sending {
-  readonly part: BodyPart;
+  readonly begin: () => BodyPart | undefined;
   readonly window: Window;
 }
 interface Piece {
@@ -240,30 +240,36 @@ export class Workshop {
 
   /**
    * Makes what is wanted of a segment as its viewer takes it; `begin` begins the answer, or has answered already. The
-   * writer is ended, or left to be cut by who catches. PACKAGER_BUSY before the answer has begun.
+   * writer is ended, or left to be cut by who catches. Where the first piece can't be had (PACKAGER_BUSY, SOURCE_FAILED),
+   * the answer has not begun.
    */
   async inPieces(object: SourceObject, recipe: SegmentRecipe, begin: () => BodyPart | undefined): Promise<void> {
     const window = this.#takeWindow(recipe.madeStepBytes);
     try {
-      const part = begin();
-      if (part) await this.#sendPieces(object, recipe, { part, window });
+      await this.#sendPieces(object, recipe, { begin, window });
     } finally {
       this.#giveWindow(window); // no write is under way any more, well ended or not
     }
   }
 
-  async #sendPieces(object: SourceObject, recipe: SegmentRecipe, { part, window }: Sending): Promise<void> {
-    const { start, end, writer } = part;
+  async #sendPieces(object: SourceObject, recipe: SegmentRecipe, { begin, window }: Sending): Promise<void> {
     const threads = window.at === null ? null : this.#cipherThreads;
     const sealer = recipe.sealed && threads ? new PieceSealer(recipe.sealed.key, threads) : null;
     const { sourceStepBytes } = recipe;
     const making = sealer && recipe.sealed ? recipe.sealed.clear.open() : recipe.open();
     this.pieceCount += 1;
-    for (let at = 0; !making.isDone && at < end; ) {
-      const bytes = await this.#piece({ object, making, sourceStepBytes, sealer }, window);
+    const next = (): Promise<number> => this.#piece({ object, making, sourceStepBytes, sealer }, window);
+    let bytes = 0;
+    while (bytes === 0 && !making.isDone) bytes = await next();
+    const part = begin();
+    if (!part) return;
+    const { start, end, writer } = part;
+    for (let at = 0; ; ) {
       const [from, to] = [Math.max(0, start - at), Math.min(bytes, end - at)];
       if (from < to) await writer.write(window.bytes.subarray(from, to));
       at += bytes;
+      if (making.isDone || at >= end) break;
+      bytes = await next();
     }
     await writer.end();
   }
@@ -340,15 +346,20 @@ export class Workshop {
     let made = sealer?.begin(bytes) ?? 0;
     const area = await this.#sources.take();
     try {
-      // What is made of it is a little more, and what has no room is read again.
-      const wantedBytes = Math.max(sourceStepBytes, Math.floor(bytes.length * SOURCE_SHARE));
-      const byteLength = Math.min(SOURCE_BYTES, wantedBytes + TS_SCRATCH_BYTES);
-      if (making.needsSource) await this.#read(object, making, { at: area, byteLength });
-      const capacity = bytes.length - made - (sealer ? SEAL_BYTES : 0);
-      const out = { at: (at ?? this.#pieceAt) + made, capacity };
-      made += making.fill(this.memory, area, out);
+      // A head alone is not worth a piece.
+      for (let isHead = true; isHead && !making.isDone && made < bytes.length / 2; ) {
+        const capacity = bytes.length - made - (sealer ? SEAL_BYTES : 0);
+        // What is made of it is a little more, and what has no room is read again.
+        const wantedBytes = Math.max(sourceStepBytes, Math.floor(capacity * SOURCE_SHARE));
+        const byteLength = Math.min(SOURCE_BYTES, wantedBytes + TS_SCRATCH_BYTES);
+        isHead = !making.needsSource;
+        if (making.needsSource) await this.#read(object, making, { at: area, byteLength });
+        const to = at === null ? this.#pieceAt : at + made;
+        const got = making.fill(this.memory, area, { at: to, capacity });
+        if (at === null) this.memory.bytes.copy(bytes, made, to, to + got);
+        made += got;
+      }
       making.releaseSource();
-      if (at === null) this.memory.bytes.copy(bytes, 0, out.at, out.at + made);
     } finally {
       this.#sources.give(area);
     }

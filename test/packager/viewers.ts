@@ -15,6 +15,8 @@ export interface Served {
   played: number;
   /** By code: what the source did, or a version that is gone. */
   readonly refused: Record<string, number>;
+  /** Answers whose connection was reset because the source failed in their middle: nobody takes them for whole. */
+  cut: number;
   /** Answers that a kill cut off. */
   lost: number;
 }
@@ -52,7 +54,7 @@ const REFUSALS = new Set([
 const problemOf = ({ bytes }: Reply): string => (JSON.parse(bytes.toString()) as { readonly code: string }).code;
 
 export const audienceOf = ({ count, fileCount, truths, random: { int } }: AudienceOptions): Audience => {
-  const served: Served = { right: 0, played: 0, refused: {}, lost: 0 };
+  const served: Served = { right: 0, played: 0, refused: {}, cut: 0, lost: 0 };
   const agent = new http.Agent({ keepAlive: true });
   let life = 0;
   let ask: Ask | null = null;
@@ -70,8 +72,9 @@ export const audienceOf = ({ count, fileCount, truths, random: { int } }: Audien
     try {
       return await asked(path);
     } catch (error) {
-      if (life === at && !isOver) throw new Error("it broke off and is not dead", { cause: error });
-      served.lost += 1;
+      if (life !== at || isOver) served.lost += 1;
+      else if (/ECONNRESET/.test(String(error))) served.cut += 1;
+      else throw new Error("it broke off and is not dead", { cause: error });
       return null;
     }
   };
