@@ -240,8 +240,8 @@ export class Workshop {
 
   /**
    * Makes what is wanted of a segment as its viewer takes it; `begin` begins the answer, or has answered already. The
-   * writer is ended, or left to be cut by who catches. Where the first piece can't be had (PACKAGER_BUSY, SOURCE_FAILED),
-   * the answer has not begun.
+   * writer is ended, or left to be cut by who catches. Where the first piece can't be had (PACKAGER_BUSY,
+   * SOURCE_FAILED), the answer has not begun.
    */
   async inPieces(object: SourceObject, recipe: SegmentRecipe, begin: () => BodyPart | undefined): Promise<void> {
     const window = this.#takeWindow(recipe.madeStepBytes);

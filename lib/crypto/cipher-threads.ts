@@ -120,8 +120,8 @@ export class CipherThreads {
   }
 
   /**
-   * Encrypts a range where it is; gives where it ends now. null: its thread has ended, for want of memory or because all
-   * were stopped, or none can be had; then it may be half encrypted.
+   * Encrypts a range where it is; gives where it ends now. null: its thread has ended, for want of memory or because
+   * all were stopped, or none can be had; then it may be half encrypted.
    */
   encrypt({ key, iv }: SegmentKey, range: CipherRange): Promise<number | null> {
     const nowMs = performance.now();
