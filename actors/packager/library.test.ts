@@ -120,6 +120,18 @@ test("what was looked at when its file was purged is not taken for the file afte
   assert.equal(source.openCount, 0);
 });
 
+test("what is made of a purged file is told from what is made of it once it is opened again", async () => {
+  const { library } = libraryOf(["v.mp4"]);
+  const before = await library.open("v.mp4");
+  assert.equal(before.isForgotten, false);
+  library.forget(() => true);
+  assert.equal(before.isForgotten, true);
+  const after = await library.open("v.mp4");
+  assert.equal(after.version, before.version);
+  assert.notEqual(after.serial, before.serial);
+  assert.equal(after.isForgotten, false);
+});
+
 test("a purge of other files disturbs no opening", async () => {
   const { library } = libraryOf(["v.mp4"]);
   const opening = library.open("v.mp4");

@@ -77,6 +77,8 @@ export class Title {
   /** The tag with its picture, once somebody listened to it alone (`artwork.ts`). */
   artwork: Promise<Buffer | null> | undefined;
   checkedAtMs: number;
+  /** A purge has come: what is made of it is for those who asked before, and is not kept. */
+  isForgotten = false;
   #rendition: Rendition | undefined;
   #holders = 0;
   #dropped = false;
@@ -94,10 +96,6 @@ export class Title {
 
   get stat(): SourceStat {
     return this.object.stat;
-  }
-  /** Another opening has taken its place, or a purge has come. */
-  get isDropped(): boolean {
-    return this.#dropped;
   }
 
   /** What manifests say of it; a pass over its sizes, made once. */
@@ -218,7 +216,11 @@ export class Library {
       this.#opening.delete(path);
     }
     const paths = [...this.#titles.keys()].filter(isMeant);
-    for (const path of paths) this.#titles.delete(path);
+    for (const path of paths) {
+      const title = this.#titles.peek(path);
+      if (title) title.isForgotten = true;
+      this.#titles.delete(path);
+    }
     return paths.length;
   }
 

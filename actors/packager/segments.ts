@@ -147,7 +147,7 @@ const answerMade = async (request: Versioned, recipe: SegmentRecipe, tools: Segm
   const made = await workshop.whole(`${member.title.serial} ${version} ${segment.leaf}`, object, recipe);
   if (made) {
     // It copies them at once, and never rejects.
-    if (!member.title.isDropped) void segmentCache?.put(segment, made.bytes);
+    if (!member.title.isForgotten) void segmentCache?.put(segment, made.bytes);
     return exchange.send(200, lines, made.bytes, made.letGo);
   }
   const { exactBytes } = recipe;
