@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { describe, test } from "node:test";
 import { counterOf, listedNumbers } from "../support/frames.ts";
 import { type Api, apiOf, createChannel, playbackOf, startNode, streamerIds, until } from "../support/platform.ts";
 import { liveSource } from "../support/source.ts";
@@ -42,34 +42,37 @@ const compareOrigins = async (api: Api, channelId: number): Promise<void> => {
   assert.ok(new Set(common.map(([, counter]) => counter)).size >= DISTINCT_MIN, "the counters count");
 };
 
-test("both origins of a multicast name the same media alike", async (t) => {
-  const node = await startNode(t);
-  const api = apiOf(node.endpoints.gateway ?? "");
-  const source = await liveSource(t);
-  const channel = await createChannel(api, {
-    name: "Alike",
-    sourceType: "udp",
-    ingestConfig: { chunkDuration: "2s" },
-    transcodeConfig: TRANSCODE,
-    origins: (await streamerIds(api, 2)).map((streamerId) => ({ streamerId, ingestUrl: source.url })),
+/** Both wait for segments for most of their time. */
+describe("both origins", { concurrency: 2 }, () => {
+  test("of a multicast name the same media alike", async (t) => {
+    const node = await startNode(t);
+    const api = apiOf(node.endpoints.gateway ?? "");
+    const source = await liveSource(t);
+    const channel = await createChannel(api, {
+      name: "Alike",
+      sourceType: "udp",
+      ingestConfig: { chunkDuration: "2s" },
+      transcodeConfig: TRANSCODE,
+      origins: (await streamerIds(api, 2)).map((streamerId) => ({ streamerId, ingestUrl: source.url })),
+    });
+    await compareOrigins(api, channel.id);
   });
-  await compareOrigins(api, channel.id);
-});
 
-test("both origins of a loop name the same media alike", async (t) => {
-  const node = await startNode(t, { env: { DEMO: "on" } });
-  const api = apiOf(node.endpoints.gateway ?? "");
-  // The clip is made for the demo channel.
-  await until("the demo channel", async () => {
-    const { body } = await api.call<{ data: unknown[] }>("GET", "/channels");
-    return body.data.length > 0 || undefined;
+  test("of a loop name the same media alike", async (t) => {
+    const node = await startNode(t, { env: { DEMO: "on" } });
+    const api = apiOf(node.endpoints.gateway ?? "");
+    // The clip is made for the demo channel.
+    await until("the demo channel", async () => {
+      const { body } = await api.call<{ data: unknown[] }>("GET", "/channels");
+      return body.data.length > 0 || undefined;
+    });
+    const channel = await createChannel(api, {
+      name: "Loop Alike",
+      sourceType: "pl",
+      ingestConfig: { url: "pl:///demo", chunkDuration: "2s" },
+      transcodeConfig: TRANSCODE,
+      origins: (await streamerIds(api, 2)).map((streamerId) => ({ streamerId })),
+    });
+    await compareOrigins(api, channel.id);
   });
-  const channel = await createChannel(api, {
-    name: "Loop Alike",
-    sourceType: "pl",
-    ingestConfig: { url: "pl:///demo", chunkDuration: "2s" },
-    transcodeConfig: TRANSCODE,
-    origins: (await streamerIds(api, 2)).map((streamerId) => ({ streamerId })),
-  });
-  await compareOrigins(api, channel.id);
 });

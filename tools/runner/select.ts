@@ -18,7 +18,7 @@ export interface Plan {
 export const PLANS: Readonly<Record<TestKind, Plan>> = {
   fast: { describes: "all that needs only the npm packages", concurrency: 2, timeoutMs: 300_000 },
   unit: { describes: "the fast ones without a database or processes", concurrency: 2, timeoutMs: 60_000 },
-  servers: { describes: "with NATS, PostgreSQL and system tools", concurrency: 1, timeoutMs: 600_000 },
+  servers: { describes: "with NATS, PostgreSQL and system tools", concurrency: 2, timeoutMs: 600_000 },
   browser: { describes: "with Chromium", concurrency: 1, timeoutMs: 600_000 },
   long: { describes: "simulated days and many rounds", concurrency: 1, timeoutMs: 3_600_000 },
 };
