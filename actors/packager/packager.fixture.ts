@@ -3,10 +3,23 @@ import { join } from "node:path";
 import type { Clock } from "../../lib/clock.ts";
 import { systemClock } from "../../lib/clock.ts";
 import { readSettings } from "../../lib/config/config.ts";
-import { openRawListener } from "../../lib/http/raw-listener.ts";
+import type { RawHandler } from "../../lib/http/exchange.ts";
+import { openRawListener, type RawListener } from "../../lib/http/raw-listener.ts";
 import { type Log, quietLog } from "../../lib/log/log.ts";
 import { tempDir } from "../../test/support/platform.ts";
 import { openPackager } from "./packager.ts";
+
+/** A listener as the packager has it, on a free port. */
+export const listenFor = (handle: RawHandler): Promise<RawListener> =>
+  openRawListener({
+    name: "packager",
+    host: "127.0.0.1",
+    port: 0,
+    portVariable: "PACKAGER_PORT",
+    log: quietLog,
+    ready: () => ({ ready: true, checks: {} }),
+    handle,
+  });
 
 interface Cleaner {
   after(clean: () => Promise<void>): void;
@@ -51,15 +64,7 @@ export const startTestPackager = async (t: Cleaner, options: TestPackagerOptions
     cacheLog: quietLog,
     clock: options.clock ?? systemClock,
   });
-  const listener = await openRawListener({
-    name: "packager",
-    host: "127.0.0.1",
-    port: 0,
-    portVariable: "PACKAGER_PORT",
-    log: quietLog,
-    ready: () => ({ ready: true, checks: {} }),
-    handle: packager.handle,
-  });
+  const listener = await listenFor(packager.handle);
   t.after(async () => {
     await listener.close(0);
     await packager.stop();

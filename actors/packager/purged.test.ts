@@ -3,12 +3,12 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { type TestContext, test } from "node:test";
 import { readSettings } from "../../lib/config/config.ts";
-import { openRawListener } from "../../lib/http/raw-listener.ts";
 import { quietLog } from "../../lib/log/log.ts";
 import type { SourceStat } from "../../lib/source/port.ts";
 import { makeInput, sharedMediaDir } from "../../test/media/make.ts";
 import { FakeSource } from "./fake-source.fixture.ts";
 import { Library } from "./library.ts";
+import { listenFor } from "./packager.fixture.ts";
 import { PackagerServer } from "./serve.ts";
 import { Sets } from "./sets.ts";
 import { SmilFiles } from "./smil-files.ts";
@@ -41,15 +41,7 @@ const serverOf = async (t: TestContext, source: FakeSource) => {
     subtitles: new Subtitles({ source }),
     segmentCache: null,
   });
-  const listener = await openRawListener({
-    name: "packager",
-    host: "127.0.0.1",
-    port: 0,
-    portVariable: "PACKAGER_PORT",
-    log: quietLog,
-    ready: () => ({ ready: true, checks: {} }),
-    handle: server.handle,
-  });
+  const listener = await listenFor(server.handle);
   t.after(async () => {
     await listener.close(0);
     library.close();
