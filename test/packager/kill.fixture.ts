@@ -145,6 +145,15 @@ const assertAll = async (url: string, { origin, contents, truths }: World): Prom
 const filesOf = ({ root }: World): string[] =>
   ["input", "segments"].flatMap((folder) => [...filesBelow(join(root, folder)).keys()]);
 
+/** Segments are kept after they are sent: what is written after the invalidation is not meant by it. */
+const settled = async (world: World): Promise<void> => {
+  for (let before = -1; before !== filesOf(world).length; await pause(1_000)) before = filesOf(world).length;
+};
+
+/** Answers that a life says it cut because the source failed in their middle: others may not break off. */
+const cutsOf = (node: Node): number =>
+  (node.output().match(/"code":"SOURCE_[A-Z]+".*"msg":"answer cut"/g) ?? []).length;
+
 /** Rounds over the same folders; each is a life, a kill and a look at what is left. */
 export const surviveKills = async (t: TestContext, options: KillOptions): Promise<void> => {
   const world = await worldOf(t, options);
@@ -152,6 +161,7 @@ export const surviveKills = async (t: TestContext, options: KillOptions): Promis
   t.after(() => audience.stop().catch(() => {}));
   const trouble = unrest(world);
   let isDone = false;
+  let cutCount = 0;
   let node = await start(t, world);
   t.after(() => {
     if (!isDone) t.diagnostic(`seed ${options.seed}; the last life said:\n${node.output().slice(-4_000)}`);
@@ -162,6 +172,7 @@ export const surviveKills = async (t: TestContext, options: KillOptions): Promis
     if (audience.hasFailed) break;
     audience.turnTo(null);
     await die(node);
+    cutCount += cutsOf(node);
     assertLimits(world);
     node = await start(t, world);
     assertLimits(world);
@@ -175,10 +186,13 @@ export const surviveKills = async (t: TestContext, options: KillOptions): Promis
   await assertAll(node.endpoints.packager ?? "", world);
   assertLimits(world);
   assert.ok(filesOf(world).length > 0, "something is kept");
+  await settled(world);
   invalidate(world);
   await until("both caches to be empty", () => (filesOf(world).length === 0 ? true : undefined));
   await assertAll(node.endpoints.packager ?? "", world);
   assert.equal(await node.stop(), 0);
+  cutCount += cutsOf(node);
+  assert.ok(served.cut <= cutCount, `${served.cut} answers broke off, ${cutCount} for their source`);
   assert.ok(served.right > options.rounds * 10 && served.played > 0, JSON.stringify(served));
   isDone = true;
 };
