@@ -1,4 +1,5 @@
 /** Whole-segment encryption (RFC 8216 §4.3.2.4, METHOD=AES-128) of a segment that is made in pieces, by a thread. */
+import { fail } from "../../contracts/errors.ts";
 import type { CipherThreads } from "../../lib/crypto/cipher-threads.ts";
 import { BLOCK_BYTES, type SegmentKey } from "../../lib/crypto/segment-cipher.ts";
 
@@ -39,7 +40,7 @@ export class PieceSealer {
     if (bytes === 0 && !isLast) return 0;
     const order = { at, end: at + bytes, isLast };
     const end = await this.#threads.encrypt({ key: this.#key, iv: this.#iv }, order);
-    if (end === null) throw new Error("the thread that encrypts has ended");
+    if (end === null) return fail("PACKAGER_BUSY"); // its thread has ended: the next request has another way
     this.#iv = Buffer.from(window.subarray(end - at - BLOCK_BYTES, end - at));
     return end - at;
   }

@@ -254,7 +254,8 @@ export class Workshop {
 
   async #sendPieces(object: SourceObject, recipe: SegmentRecipe, { begin, window }: Sending): Promise<void> {
     const threads = window.at === null ? null : this.#cipherThreads;
-    const sealer = recipe.sealed && threads ? new PieceSealer(recipe.sealed.key, threads) : null;
+    // Without a thread it is encrypted here.
+    const sealer = recipe.sealed && threads?.isUsable ? new PieceSealer(recipe.sealed.key, threads) : null;
     const { sourceStepBytes } = recipe;
     const making = sealer && recipe.sealed ? recipe.sealed.clear.open() : recipe.open();
     this.pieceCount += 1;

@@ -64,8 +64,9 @@ class CipherThread {
 
   async stop(): Promise<void> {
     const worker = this.#worker;
+    worker?.removeAllListeners();
+    await worker?.terminate(); // first, so that nobody takes memory for free that it still writes to
     this.#ended(null);
-    await worker?.terminate();
   }
 
   #start(): Worker | null {
@@ -119,15 +120,17 @@ export class CipherThreads {
     return this.#threads.filter(({ isAlive }) => isAlive).length;
   }
 
+  /** Whether there is one, or one that may be started. */
+  get isUsable(): boolean {
+    return this.#usable().length > 0;
+  }
+
   /**
    * Encrypts a range where it is; gives where it ends now. null: its thread has ended, for want of memory or because
    * all were stopped, or none can be had; then it may be half encrypted.
    */
   encrypt({ key, iv }: SegmentKey, range: CipherRange): Promise<number | null> {
-    const nowMs = performance.now();
-    const usable = (thread: CipherThread): boolean =>
-      thread.isAlive || thread.endedMs === 0 || nowMs - thread.endedMs >= RESTART_MS;
-    const [first, ...others] = this.#isStopped ? [] : this.#threads.filter(usable);
+    const [first, ...others] = this.#usable();
     if (!first) return Promise.resolve(null);
     const idlest = others.reduce((best, other) => (other.waitingCount < best.waitingCount ? other : best), first);
     return idlest.encrypt({ ...range, key, iv });
@@ -136,5 +139,11 @@ export class CipherThreads {
   async stop(): Promise<void> {
     this.#isStopped = true;
     await Promise.all(this.#threads.map((thread) => thread.stop()));
+  }
+
+  #usable(): readonly CipherThread[] {
+    const nowMs = performance.now();
+    if (this.#isStopped) return [];
+    return this.#threads.filter(({ isAlive, endedMs }) => isAlive || endedMs === 0 || nowMs - endedMs >= RESTART_MS);
   }
 }
