@@ -5,6 +5,7 @@
  * same bytes. Windows: when no slot is free, because slow viewers hold them, or the segment is larger than one, it is
  * made piece by piece as its viewer takes it. So memory has a bound whatever viewers do, and nobody waits for a slow
  * one.
+ * Encrypted pictures that fit into no window have a budget, and are refused beyond it.
  */
 import { fail } from "../../contracts/errors.ts";
 import { MovieError } from "../../domain/mp4/movie.ts";
