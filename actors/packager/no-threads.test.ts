@@ -45,6 +45,8 @@ test("a segment is encrypted without a thread, in pieces, and all memory is free
   const got: Buffer[] = [];
   const writer = {
     write: async (bytes: Uint8Array) => void got.push(Buffer.from(bytes)),
+    offer: () => assert.fail("not waited for"),
+    onDrain: () => {},
     end: async () => {},
     abort: () => assert.fail("aborted"),
   };

@@ -56,6 +56,8 @@ const unheard = (path: string): RawExchange => ({
   requestId: "warm-up",
   signal: new AbortController().signal,
   status: 0,
+  isGone: false,
+  context: undefined,
   header: () => undefined,
   readBody: async () => Buffer.alloc(0),
   send: (_status, _headers, _body, release) => release?.(),

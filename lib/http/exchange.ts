@@ -32,6 +32,13 @@ export interface RawRequest {
 export interface BodyWriter {
   /** Resolves when the kernel has them, so that they may be reused; rejects when the client has gone (CLIENT_GONE). */
   write(bytes: Uint8Array): Promise<void>;
+  /**
+   * Hands bytes over without waiting; they must not change until the answer is over. False: the client has enough for
+   * now, and `onDrain` is called when it takes more. Nothing happens when the client has gone.
+   */
+  offer(bytes: Uint8Array): boolean;
+  /** Called back when the client takes more after an `offer` that was false, and when it has gone. One at a time. */
+  onDrain(drained: () => void): void;
   /** The body is whole. Throws when fewer bytes than announced were written. */
   end(): Promise<void>;
   /** The body can't be finished: resets the connection, so that no short answer looks whole. */
@@ -51,6 +58,10 @@ export type HeaderLines = string;
 export interface RawExchange extends RawRequest {
   /** Of the answer that was begun or sent; 0 while there is none. */
   readonly status: number;
+  /** The client has gone: whatever is answered is for nobody. */
+  readonly isGone: boolean;
+  /** What the handler wants to find again in the listener's `noted`. */
+  context: unknown;
   /**
    * The whole answer to GET and HEAD: adds Content-Length, answers one Range (206, 416), If-None-Match and
    * If-Modified-Since (304) and If-Range from the ETag and Last-Modified among `headers` when the status is 200.

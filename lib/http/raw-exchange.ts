@@ -45,6 +45,11 @@ export class Exchange implements RawExchange {
   status = 0;
   /** Of the answer's body. */
   sentBytes = 0;
+  /** Of the answer's head and of what frames its body. */
+  headBytes = 0;
+  /** Monotonic: when the answer's head was written; 0 before. */
+  answeredMs = 0;
+  context: unknown = undefined;
   /** Whether the connection goes on after this answer. */
   keepsAlive = false;
   readonly #head: RawHead;
@@ -143,7 +148,9 @@ export class Exchange implements RawExchange {
     if (!this.#claim(status)) return;
     this.keepsAlive = true;
     this.sentBytes = body.length;
-    this.#port.socket.write(prepared.bytesAt(secondNow()));
+    const bytes = prepared.bytesAt(secondNow());
+    this.headBytes = bytes.length - body.length;
+    this.#port.socket.write(bytes);
     this.#port.answered();
   }
 
@@ -181,6 +188,7 @@ export class Exchange implements RawExchange {
     if (this.#isGivenUp) return false;
     if (this.status !== 0) throw new Error(`bug: ${this.method} ${this.path} is answered twice`);
     this.status = status;
+    this.answeredMs = performance.now();
     return !this.isGone;
   }
 
@@ -230,6 +238,7 @@ export class Exchange implements RawExchange {
     }
     if (!this.keepsAlive) text += framing === UNTIL_CLOSE ? "" : UNTIL_CLOSE;
     else if (this.#head.minor === 0) text += "Connection: keep-alive\r\n";
+    this.headBytes = text.length + 2;
     return `${text}\r\n`;
   }
 
@@ -274,6 +283,9 @@ export class Exchange implements RawExchange {
         port.answered();
       },
       onAbort: () => port.reset(),
+      onFraming: (bytes) => {
+        this.headBytes += bytes;
+      },
     });
     this.#writer = writer;
     const head = this.#headText(status, headers, framingLine(status, lengthBytes, this.#head.minor));

@@ -19,6 +19,18 @@ import { ListenerCounts } from "./raw-metrics.ts";
 import { networkOf, refusalBytes } from "./raw-refusal.ts";
 import { isClientGone } from "./raw-writer.ts";
 
+/** An exchange that is over, as its accounts need it. */
+export interface NotedExchange {
+  /** What its handler left there. */
+  readonly context: unknown;
+  /** 499: the client left before an answer was begun. */
+  readonly status: number;
+  /** Handed to the connection, before TLS: head, framing and body. */
+  readonly wireBytes: number;
+  /** From the request's head to the answer's; the whole time when there was no answer. */
+  readonly firstByteMs: number;
+}
+
 export interface RawListenerOptions {
   readonly name: string;
   readonly host: string;
@@ -33,6 +45,10 @@ export interface RawListenerOptions {
   readonly limits?: Partial<RawLimits>;
   /** Closed by who opened it, after the listener. */
   readonly accessLog?: AccessLog;
+  /** Told of each exchange that is over. */
+  readonly noted?: (exchange: NotedExchange) => void;
+  /** Told of the bytes that refused connections were sent: no exchange has them. */
+  readonly refusedBytes?: (bytes: number) => void;
   /** TLS instead of plain connections. */
   readonly tls?: TlsOptions;
   /** Several listeners, of one process or more, share the port: the kernel gives each a share of the connections. */
@@ -118,14 +134,20 @@ class RawServer implements ConnectionHost {
     const status = exchange.status === 0 ? CLIENT_LEFT : exchange.status;
     if (isWhole) this.#counts.answered(status, sentBytes, tookMs / 1_000);
     else this.#counts.cut();
-    this.#options.accessLog?.note({ request: exchange, httpMinor, status, sentBytes, tookMs, isWhole });
+    const { accessLog, noted } = this.#options;
+    accessLog?.note({ request: exchange, httpMinor, status, sentBytes, tookMs, isWhole });
+    if (!noted) return;
+    const firstByteMs = exchange.answeredMs === 0 ? tookMs : exchange.answeredMs - exchange.startedMs;
+    noted({ context: exchange.context, status, wireBytes: exchange.headBytes + sentBytes, firstByteMs });
   }
 
   refused(connection: RawConnection, refusal: Refusal): void {
     this.#counts.refused(refusal.code);
     const { log, name } = this.#options;
     log.debug({ listener: name, address: connection.remoteAddress, ...refusal }, "refused");
-    connection.socket.write(refusalBytes(refusal));
+    const bytes = refusalBytes(refusal);
+    this.#options.refusedBytes?.(bytes.length);
+    connection.socket.write(bytes);
   }
 
   closed(connection: RawConnection): void {

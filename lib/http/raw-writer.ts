@@ -12,6 +12,8 @@ const gone = (): Error => Object.assign(new Error("the client has gone"), { code
 /** For an answer that nobody will get. */
 export const goneWriter: BodyWriter = {
   write: () => Promise.reject(gone()),
+  offer: () => true,
+  onDrain: () => {},
   end: () => Promise.reject(gone()),
   abort: () => {},
 };
@@ -28,6 +30,8 @@ export interface Writing {
   readonly onEnd: () => void;
   /** The connection is to be reset: a short answer must never look like a whole one. */
   readonly onAbort: () => void;
+  /** Bytes of framing that were written beside the body. */
+  readonly onFraming: (bytes: number) => void;
 }
 
 const LAST_CHUNK = "0\r\n\r\n";
@@ -54,11 +58,47 @@ export class RawBodyWriter implements BodyWriter {
     if (framing === "none" || bytes.length === 0) return Promise.resolve();
     if (framing !== "chunked") return this.#taken(bytes);
     socket.cork();
-    socket.write(`${bytes.length.toString(16)}\r\n`, "latin1");
+    this.#chunkHead(bytes.length);
     socket.write(bytes);
     const taken = this.#taken("\r\n");
     socket.uncork();
     return taken;
+  }
+
+  offer(bytes: Uint8Array): boolean {
+    const { socket, framing, lengthBytes } = this.#writing;
+    if (socket.destroyed || bytes.length === 0) return true;
+    if (this.isOver) throw new Error("bug: the body has ended already");
+    if (lengthBytes !== null && this.sentBytes + bytes.length > lengthBytes) {
+      this.abort();
+      throw new Error(`bug: more than the ${lengthBytes} bytes that were announced`);
+    }
+    this.sentBytes += bytes.length;
+    if (framing === "none") return true;
+    if (framing !== "chunked") return socket.write(bytes);
+    socket.cork();
+    this.#chunkHead(bytes.length);
+    socket.write(bytes);
+    const takes = socket.write("\r\n", "latin1");
+    socket.uncork();
+    return takes;
+  }
+
+  onDrain(drained: () => void): void {
+    const { socket } = this.#writing;
+    const once = (): void => {
+      socket.off("drain", once);
+      socket.off("close", once);
+      drained();
+    };
+    socket.on("drain", once);
+    socket.on("close", once);
+  }
+
+  #chunkHead(sizeBytes: number): void {
+    const line = `${sizeBytes.toString(16)}\r\n`;
+    this.#writing.socket.write(line, "latin1");
+    this.#writing.onFraming(line.length + 2);
   }
 
   async end(): Promise<void> {
@@ -70,7 +110,10 @@ export class RawBodyWriter implements BodyWriter {
       throw new Error(`bug: ${this.sentBytes} of the ${lengthBytes} bytes that were announced`);
     }
     this.isOver = true;
-    if (framing === "chunked") await this.#taken(LAST_CHUNK);
+    if (framing === "chunked") {
+      this.#writing.onFraming(LAST_CHUNK.length);
+      await this.#taken(LAST_CHUNK);
+    }
     onEnd();
   }
 
