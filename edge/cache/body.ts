@@ -4,11 +4,14 @@
  *   filling ── whole() ──► whole        filling ── broken() ──► broken
  *
  * Nothing is copied for a reader: it gets views into the one buffer, as fast as its own connection takes them. A reader
- * stays with one body for its life, so what it gets is one origin's bytes or a broken connection, never a mixture.
+ * stays with one body for its life, so what it gets is one version's bytes or a broken connection, never a mixture.
+ * It fills from the front; a piece further on (a span) may come in beside it, for readers that begin there.
  */
 import type { UpstreamReason } from "../origin/upstream.ts";
 
 const GROW_FROM_BYTES = 64 * 1024;
+/** Pieces beside the front of one body: what asks for more waits for the front. */
+const SPANS_MAX = 8;
 
 /** Bytes that fills may hold beside the cache; a fill that finds no room is refused. */
 export class ByteBudget {
@@ -46,11 +49,18 @@ interface BodyOptions {
   readonly budget: ByteBudget;
 }
 
+/** A piece that comes in beside the front: bytes from `start` to `end` (exclusive, grows) are there. */
+export interface Span {
+  readonly start: number;
+  end: number;
+}
+
 export class FillingBody {
   readonly sizeBytes: number | undefined;
   readonly #maxBytes: number;
   readonly #budget: ByteBudget;
   readonly #wakers = new Set<() => void>();
+  readonly #spans: Span[] = [];
   #buffer: Buffer = Buffer.alloc(0);
   #takenBytes = 0;
   #filledBytes = 0;
@@ -68,6 +78,7 @@ export class FillingBody {
     return this.#grow(this.sizeBytes ?? GROW_FROM_BYTES);
   }
 
+  /** Bytes that are there from the front on. */
   get filledBytes(): number {
     return this.#filledBytes;
   }
@@ -75,12 +86,32 @@ export class FillingBody {
     return this.#state;
   }
 
-  /** What has come in so far, or a part of it: a view, not a copy. */
-  view(start = 0, end = this.#filledBytes): Buffer {
-    return this.#buffer.subarray(start, Math.min(end, this.#filledBytes));
+  /** Where the bytes that are there from `offset` on end (exclusive); `offset` itself when there are none. */
+  reach(offset: number): number {
+    let end = offset < this.#filledBytes ? this.#filledBytes : offset;
+    for (let again = this.#spans.length > 0; again; ) {
+      again = false;
+      for (const span of this.#spans) {
+        if (span.start > end || span.end <= end) continue;
+        end = span.end;
+        again = true;
+      }
+    }
+    return end;
   }
 
-  /** Adds what the origin sent; why it can't be taken otherwise. */
+  /** Whether a piece that is coming in, or the front, gets to `offset` within `aheadBytes`. */
+  isNear(offset: number, aheadBytes: number): boolean {
+    const isBehind = (end: number): boolean => offset <= end + aheadBytes;
+    return isBehind(this.#filledBytes) || this.#spans.some(({ start, end }) => start <= offset && isBehind(end));
+  }
+
+  /** What is there, or a part of it: a view, not a copy. `end` must not be beyond `reach(start)`. */
+  view(start = 0, end = this.#filledBytes): Buffer {
+    return this.#buffer.subarray(start, Math.min(end, this.#buffer.length));
+  }
+
+  /** Adds what the origin sent at the front; why it can't be taken otherwise. */
   append(chunk: Buffer): Refusal | undefined {
     const needed = this.#filledBytes + chunk.length;
     if (needed > (this.sizeBytes ?? this.#maxBytes)) return "size";
@@ -94,7 +125,30 @@ export class FillingBody {
     return undefined;
   }
 
+  /** Begins a piece beside the front; undefined where the size is not known or there are too many. */
+  span(start: number): Span | undefined {
+    if (this.sizeBytes === undefined || this.#state !== "filling" || this.#spans.length >= SPANS_MAX) return undefined;
+    const span: Span = { start, end: start };
+    this.#spans.push(span);
+    return span;
+  }
+
+  /** Adds to a piece; false when it is more than the body has, or the body is over. */
+  appendTo(span: Span, chunk: Buffer): boolean {
+    if (this.#state !== "filling" || span.end + chunk.length > this.#buffer.length) return false;
+    chunk.copy(this.#buffer, span.end);
+    span.end += chunk.length;
+    this.#wakeSoon();
+    return true;
+  }
+
+  /** Every byte is there, whichever way it came. */
+  get isCovered(): boolean {
+    return this.sizeBytes !== undefined && this.reach(0) >= this.sizeBytes;
+  }
+
   whole(): void {
+    if (this.isCovered) this.#filledBytes = this.sizeBytes ?? this.#filledBytes;
     this.#end("whole");
     // A buffer that was grown in the dark is cut to size, so that the cache holds what it counts.
     if (this.#buffer.length > this.#filledBytes) this.#buffer = sized(this.view(), this.#filledBytes);

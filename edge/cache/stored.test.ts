@@ -3,17 +3,10 @@ import { test } from "node:test";
 import { lookUp } from "./lookup.ts";
 import { Cache, type Stored, storedOf } from "./stored.ts";
 
-const HEAD = {
-  contentType: "video/mp4",
-  contentEncoding: undefined,
-  contentLanguage: undefined,
-  etag: undefined,
-  lastModified: undefined,
-  cacheControl: undefined,
-};
+const DESCRIBED = { status: 200, lines: "", etag: undefined, lastModified: undefined };
 const objectOf = (sizeBytes: number): Stored =>
   storedOf(
-    { head: HEAD, body: Buffer.alloc(sizeBytes), base: "http://a" },
+    { described: DESCRIBED, body: Buffer.alloc(sizeBytes), base: "http://a" },
     { lifetime: { storable: true, freshMs: 100, staleMs: 50 }, ageMs: 0, nowMs: 1_000 },
   );
 

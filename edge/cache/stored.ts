@@ -1,41 +1,48 @@
-/** What the cache holds, and the cache: least recently used, bounded in bytes. */
+/** What the cache holds, and the cache: bounded in bytes. */
 import { LRUCache } from "lru-cache";
+import type { HeaderLines, PreparedAnswer } from "../../lib/http/exchange.ts";
 import type { Lifetime } from "./freshness.ts";
 
-/** End-to-end headers of an origin's answer that are passed on. */
-export interface Head {
-  readonly contentType: string | undefined;
-  readonly contentEncoding: string | undefined;
-  readonly contentLanguage: string | undefined;
+/** What is told of a representation with every answer. */
+export interface Described {
+  readonly status: number;
+  /** Fields of the origin and ours, but for Age, Cache-Status, Date and what frames the body. */
+  readonly lines: HeaderLines;
   readonly etag: string | undefined;
   readonly lastModified: string | undefined;
-  readonly cacheControl: string | undefined;
 }
 
 /** A whole object. Instants are monotonic ms. */
 export interface Stored {
-  readonly head: Head;
+  described: Described;
   readonly body: Buffer;
-  /** Folder of the stream on the origin that it came from: its ETag means something there only. */
+  /** Of a live object, the folder of the stream on the origin that it came from: its ETag means something there only. */
   readonly base: string;
   /** When it was last known to be what the origin has; Age counts from here. */
   bornAtMs: number;
   freshUntilMs: number;
+  /** After `freshUntilMs`: until then it is shown while somebody asks for a newer one (stale-while-revalidate). */
+  revalidateUntilMs: number;
+  /** Until then it stands in for an answer that no origin gives (stale-if-error). */
   staleUntilMs: number;
   /** While no origin gives anything newer: until then nobody is asked again. */
   askAgainAtMs: number;
+  /** The answer to a plain GET, made anew when its Age has changed. */
+  ready: { readonly answer: PreparedAnswer; readonly second: number } | undefined;
 }
 
 /** `ageMs`: what the answer's Age header said. */
 export const storedOf = (
-  parts: Pick<Stored, "head" | "body" | "base">,
+  parts: Pick<Stored, "described" | "body" | "base">,
   { lifetime, ageMs, nowMs }: { lifetime: Lifetime; ageMs: number; nowMs: number },
 ): Stored => ({
   ...parts,
   bornAtMs: nowMs - ageMs,
   freshUntilMs: nowMs + lifetime.freshMs,
+  revalidateUntilMs: 0,
   staleUntilMs: nowMs + lifetime.freshMs + lifetime.staleMs,
   askAgainAtMs: 0,
+  ready: undefined,
 });
 
 /** The entry itself, its key and its head: measured at about 700 bytes. */

@@ -1,153 +1,132 @@
 /** Phase "answer": a body, whole or still filling, to one viewer. */
-import type { IncomingMessage, ServerResponse } from "node:http";
+import type { BodyWriter, RawExchange } from "../../lib/http/exchange.ts";
+import { prepare } from "../../lib/http/raw-prepared.ts";
 import type { FillingBody } from "../cache/body.ts";
-import type { Head } from "../cache/stored.ts";
-import { type Conditions, checkConditions, chooseRange } from "./conditions.ts";
-import { addBodyHeaders, type CacheStatus, type Headers, headersOf, OPEN_TO_ALL } from "./headers.ts";
+import type { Described, Stored } from "../cache/stored.ts";
+import { type CacheStatus, ownLines } from "./headers.ts";
 
 /** How much of a filling body is handed to a connection at once: what a slow one holds back is no more than this. */
 const WRITE_BYTES_MAX = 256 * 1024;
-/** A viewer who takes nothing for so long is cut off. */
-const STALLED_MS_MAX = 30_000;
 
-export interface Exchange {
-  readonly request: IncomingMessage;
-  readonly response: ServerResponse;
-  readonly via: string;
-}
 export interface Content {
-  readonly head: Head;
+  readonly described: Described;
   readonly body: Buffer | FillingBody;
   readonly ageMs: number;
   readonly status: CacheStatus;
 }
 
-const conditionsOf = ({ headers }: IncomingMessage): Conditions => ({
-  ifMatch: headers["if-match"],
-  ifNoneMatch: headers["if-none-match"],
-  ifModifiedSince: headers["if-modified-since"],
-  ifUnmodifiedSince: headers["if-unmodified-since"],
-  ifRange: one(headers["if-range"]),
-  // RFC 9110 §14.2: a range counts on GET only.
-  range: headers.range,
-});
-const one = (value: string | string[] | undefined): string | undefined =>
-  Array.isArray(value) ? value.join(", ") : value;
+const EMPTY = Buffer.alloc(0);
+const hasContent = ({ status }: Described): boolean => status !== 204 && status !== 304;
 
-const end = ({ response }: Exchange, status: number, headers: Headers): number => {
-  response.writeHead(status, headers);
-  response.end();
-  return 0;
-};
-
-/** Resolves with the bytes of body that went out, when the last has been handed over or the viewer has left. */
-export const answerWith = (exchange: Exchange, content: Content): Promise<number> | number => {
-  const { request, via } = exchange;
-  const { head, body, ageMs, status } = content;
-  const headers = headersOf({ head, ageMs, status, via });
-  const conditions = conditionsOf(request);
-  const verdict = checkConditions(conditions, head);
-  if (verdict === "not-modified") return end(exchange, 304, headers);
-  if (verdict === "failed") return end(exchange, 412, { ...headers, "content-length": 0 });
-  const sizeBytes = sizeOf(body);
-  const range = request.method === "GET" ? chooseRange(conditions, head, sizeBytes) : { kind: "ignore" as const };
-  if (range.kind === "unsatisfiable") {
-    return end(exchange, 416, { ...OPEN_TO_ALL, "content-range": `bytes */${sizeBytes}`, "content-length": 0, via });
+/** The hot path: what a plain GET of a fresh object gets is made once a second, not once a request. */
+export const answerHit = (exchange: RawExchange, stored: Stored, nowMs: number): void => {
+  const second = Math.floor(nowMs / 1_000);
+  let { ready } = stored;
+  if (ready?.second !== second) {
+    const lines = ownLines(nowMs - stored.bornAtMs, { hit: true, ttlMs: stored.freshUntilMs - nowMs });
+    const { status, lines: told } = stored.described;
+    ready = { answer: prepare(status, told + lines, stored.body), second };
+    stored.ready = ready;
   }
-  addBodyHeaders(headers, head);
-  if (range.kind === "ignore") {
-    if (sizeBytes !== undefined) headers["content-length"] = sizeBytes;
-    return send(exchange, { code: 200, headers, body, start: 0, end: sizeBytes });
+  exchange.sendPrepared(ready.answer);
+};
+
+/** Answers with it; resolves, where that takes time, when the last byte has been handed over or the viewer has left. */
+export const answerWith = (exchange: RawExchange, content: Content): Promise<void> | undefined => {
+  const { described, body, ageMs, status } = content;
+  const lines = described.lines + ownLines(ageMs, status);
+  if (Buffer.isBuffer(body) || body.state === "whole") {
+    const bytes = Buffer.isBuffer(body) ? body : body.view();
+    // The whole rest in one write: the kernel takes what it can, the cached bytes are only referred to.
+    exchange.send(described.status, lines, hasContent(described) ? bytes : EMPTY);
+    return undefined;
   }
-  const { start } = range;
-  headers["content-range"] = `bytes ${start}-${range.end}/${sizeBytes}`;
-  headers["content-length"] = range.end - start + 1;
-  return send(exchange, { code: 206, headers, body, start, end: range.end + 1 });
+  if (described.status !== 200 || body.sizeBytes === undefined) {
+    const writer = exchange.begin(described.status, lines, body.sizeBytes ?? null);
+    return read(exchange, { writer, body, start: 0, end: body.sizeBytes });
+  }
+  const part = exchange.beginPart(lines, body.sizeBytes);
+  return part && read(exchange, { ...part, body });
 };
 
-const sizeOf = (body: Buffer | FillingBody): number | undefined => {
-  if (Buffer.isBuffer(body)) return body.length;
-  return body.state === "whole" ? body.filledBytes : body.sizeBytes;
-};
-
-interface Sending {
-  readonly code: 200 | 206;
-  readonly headers: Headers;
-  readonly body: Buffer | FillingBody;
+interface Wanted {
+  readonly writer: BodyWriter;
+  readonly body: FillingBody;
   readonly start: number;
   /** Exclusive; undefined: to the end, wherever that will be. */
   readonly end: number | undefined;
 }
 
-const send = ({ request, response }: Exchange, sending: Sending): Promise<number> | number => {
-  const { code, headers, body, start, end: last } = sending;
-  response.setTimeout(STALLED_MS_MAX, () => response.destroy());
-  response.writeHead(code, headers);
-  if (request.method === "HEAD") {
-    response.end();
-    return 0;
-  }
-  if (Buffer.isBuffer(body) || body.state === "whole") {
-    const part = Buffer.isBuffer(body) ? body.subarray(start, last) : body.view(start, last);
-    // The whole rest in one write: the kernel takes what it can, the cached bytes are only referred to.
-    response.end(part);
-    return part.length;
-  }
-  // Heads go out before the first body byte is there: the viewer's clock for the first byte stops here.
-  response.flushHeaders();
-  return new Reading(response, body, start, last).run();
+const read = (exchange: RawExchange, wanted: Wanted): Promise<void> => {
+  if (exchange.method === "HEAD" || exchange.isGone) return wanted.writer.end().catch(() => {});
+  return new Reading(exchange, wanted).run();
 };
 
 /** One viewer's way through a filling body. */
 class Reading {
-  readonly #response: ServerResponse;
+  readonly #exchange: RawExchange;
+  readonly #writer: BodyWriter;
   readonly #body: FillingBody;
-  readonly #start: number;
   readonly #end: number;
   #offset: number;
-  #blocked = false;
-  #over = false;
+  #isBlocked = false;
+  #isOver = false;
   #finish: () => void = () => {};
 
-  constructor(response: ServerResponse, body: FillingBody, start: number, end = Number.POSITIVE_INFINITY) {
-    this.#response = response;
+  constructor(exchange: RawExchange, { writer, body, start, end = Number.POSITIVE_INFINITY }: Wanted) {
+    this.#exchange = exchange;
+    this.#writer = writer;
     this.#body = body;
-    this.#start = start;
     this.#offset = start;
     this.#end = end;
   }
 
-  run(): Promise<number> {
+  run(): Promise<void> {
     return new Promise((resolve) => {
       const stop = this.#body.onMore(() => this.#pump());
       this.#finish = () => {
-        this.#over = true;
+        this.#isOver = true;
         stop();
-        resolve(this.#offset - this.#start);
+        resolve();
       };
-      this.#response.once("close", this.#finish);
-      this.#response.on("drain", () => {
-        this.#blocked = false;
-        this.#pump();
-      });
       this.#pump();
     });
   }
 
   #pump(): void {
     const body = this.#body;
-    while (!this.#over && !this.#blocked && this.#offset < Math.min(body.filledBytes, this.#end)) {
-      const piece = body.view(this.#offset, Math.min(this.#offset + WRITE_BYTES_MAX, this.#end));
-      this.#offset += piece.length;
-      this.#blocked = !this.#response.write(piece);
-    }
-    if (this.#over || this.#blocked) return;
-    if (this.#offset >= this.#end || (body.state === "whole" && this.#offset >= body.filledBytes)) {
-      this.#response.end();
+    if (this.#isOver) return;
+    if (this.#exchange.isGone) {
       this.#finish();
-    } else if (body.state === "broken") {
+      return;
+    }
+    while (!this.#isBlocked) {
+      const to = Math.min(body.reach(this.#offset), this.#end, this.#offset + WRITE_BYTES_MAX);
+      if (to <= this.#offset) break;
+      const piece = body.view(this.#offset, to);
+      this.#offset = to;
+      if (!this.#writer.offer(piece)) this.#await();
+    }
+    this.#settle();
+  }
+
+  #await(): void {
+    this.#isBlocked = true;
+    this.#writer.onDrain(() => {
+      this.#isBlocked = false;
+      this.#pump();
+    });
+  }
+
+  #settle(): void {
+    if (this.#isOver || this.#isBlocked) return;
+    const { state, filledBytes } = this.#body;
+    if (this.#offset >= this.#end || (state === "whole" && this.#offset >= filledBytes)) {
+      this.#writer.end().then(this.#finish, this.#finish);
+      this.#isOver = true;
+    } else if (state === "broken") {
       // Not a clean end: a short answer must never look like a whole one.
-      this.#response.socket?.resetAndDestroy();
+      this.#writer.abort();
       this.#finish();
     }
   }

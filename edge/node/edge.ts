@@ -3,7 +3,7 @@ import { hostname } from "node:os";
 import { setTimeout as pause } from "node:timers/promises";
 import type { ServiceBroker } from "moleculer";
 import type { Clock } from "../../lib/clock.ts";
-import { openListener } from "../../lib/http/listener.ts";
+import { openRawListener } from "../../lib/http/raw-listener.ts";
 import type { Log } from "../../lib/log/log.ts";
 import { ByteBudget } from "../cache/body.ts";
 import { Floors, LiveWindows } from "../cache/progress.ts";
@@ -15,8 +15,8 @@ import { type FillDeps, Fills } from "../origin/fills.ts";
 import { Health } from "../origin/health.ts";
 import { Prober } from "../origin/prober.ts";
 import { Upstream, type UpstreamTimeouts } from "../origin/upstream.ts";
-import { EdgeMetrics } from "./metrics.ts";
-import { Server } from "./serve.ts";
+import { LiveServer } from "./live-server.ts";
+import { contextsOf, EdgeMetrics, resultOf } from "./metrics.ts";
 
 export interface EdgeConfig {
   readonly host: string;
@@ -70,41 +70,33 @@ const wire = ({ config, broker, log, clock, nowMs = () => performance.now(), tim
   const deps: FillDeps = { ...state, budget, pause: (ms) => pause(ms) };
   const fills = new Fills(deps);
   const fleet = new Fleet({ path: snapshotPath(dataDir), ask: askSnapshot(broker), log, clock, nowMs });
-  const server = new Server({ ...state, directory: fleet, fills, prober: new Prober(state), name });
+  const prober = new Prober(state);
+  const live = new LiveServer({ ...state, directory: fleet, fills, prober, contexts: contextsOf(), name });
   metrics.watch({
     cacheBytes: () => state.cache.sizeBytes,
     cacheObjects: () => state.cache.objectCount,
     fillCount: () => fills.count,
     snapshotVersion: () => fleet.version,
   });
-  return { fleet, server, upstream };
+  return { fleet, live, upstream, metrics };
 };
 
 /** Starts listening. Rejects with one clear line when the port is taken. */
 export const startEdge = async (deps: EdgeDeps): Promise<Edge> => {
   const { config, broker, log } = deps;
-  const { fleet, server, upstream } = wire(deps);
+  const { fleet, live, upstream, metrics } = wire(deps);
   const stopListening = listenForHints(broker, (version) => fleet.hinted(version));
   await fleet.start();
   let closing = false;
-  const listener = await openListener({
+  const listener = await openRawListener({
     name: "edge",
     host: config.host,
     port: config.edgePort,
     portVariable: "EDGE_PORT",
     log,
     ready: () => ({ ready: !closing && fleet.version > 0, checks: { snapshot: fleet.version > 0, open: !closing } }),
-    handle: async (request, response) => {
-      const startedAtMs = performance.now();
-      if (closing) response.setHeader("connection", "close");
-      const { result, bytes } = await server.serve(request, response);
-      if (!log.isLevelEnabled("debug")) return;
-      const tookMs = Math.round(performance.now() - startedAtMs);
-      log.debug(
-        { method: request.method, url: request.url, status: response.statusCode, result, bytes, tookMs },
-        "served",
-      );
-    },
+    handle: (exchange) => live.serve(exchange),
+    noted: ({ context, wireBytes }) => metrics.answered(resultOf(context), wireBytes),
   }).catch(async (error: unknown) => {
     await Promise.all([fleet.stop(), stopListening()]);
     throw error;

@@ -1,28 +1,59 @@
 /** What the edge counts; one set per process. */
 import { counter, gauge } from "../../lib/metrics/metrics.ts";
 
-/** How a request was answered. `collapsed`: it waited for another one's fill; `stale`: nothing newer could be had. */
+/**
+ * How a request was answered. `collapsed`: it waited for another one's fill; `stale`: nothing newer could be had;
+ * `passed`: what must not be kept.
+ */
 export type Result =
   | "hit"
   | "miss"
   | "collapsed"
   | "revalidated"
   | "stale"
+  | "passed"
   | "missing"
   | "failed"
   | "refused"
   | "preflight"
   | "redirect";
 
-const requests = counter({
+const RESULTS: readonly Result[] = [
+  ...(["hit", "miss", "collapsed", "revalidated", "stale", "passed"] as const),
+  ...(["missing", "failed", "refused", "preflight", "redirect"] as const),
+];
+
+/** What is counted for each request: too often for a look-up of labels, so it is added up when it is shown. */
+interface Tally {
+  requestCount: number;
+  sentBytes: number;
+}
+const tallies = Object.fromEntries(RESULTS.map((result) => [result, { requestCount: 0, sentBytes: 0 }])) as Record<
+  Result,
+  Tally
+>; // one for each of the type's values
+
+counter({
   name: "castellan_edge_requests_total",
-  help: "Requests for media by how they were answered.",
+  help: "Requests by how they were answered.",
   labels: ["result"],
+  collect: (shown) => {
+    for (const result of RESULTS) {
+      shown.inc({ result }, tallies[result].requestCount);
+      tallies[result].requestCount = 0;
+    }
+  },
 });
-const sentBytes = counter({
+counter({
   name: "castellan_edge_sent_bytes_total",
-  help: "Bytes of bodies that viewers were sent, by how the request was answered.",
+  help: "Bytes that viewers were sent, heads included, before TLS, by how the request was answered.",
   labels: ["result"],
+  collect: (shown) => {
+    for (const result of RESULTS) {
+      shown.inc({ result }, tallies[result].sentBytes);
+      tallies[result].sentBytes = 0;
+    }
+  },
 });
 const upstreamRequests = counter({
   name: "castellan_edge_upstream_requests_total",
@@ -44,6 +75,15 @@ const older = counter({
   help: "Playlists not shown because viewers had seen a newer one.",
 });
 
+/** What a request's exchange carries until it is over: how it was answered. */
+export interface Context {
+  readonly result: Result;
+}
+const CONTEXTS = Object.fromEntries(RESULTS.map((result) => [result, { result }])) as Record<Result, Context>; // as above
+export const contextsOf = (): Readonly<Record<Result, Context>> => CONTEXTS;
+/** An exchange that no handler saw through was refused. */
+export const resultOf = (context: unknown): Result => (context as Context | undefined)?.result ?? "refused";
+
 /** Figures that are read when somebody asks for the metrics. */
 export interface EdgeGauges {
   readonly cacheBytes: () => number;
@@ -53,11 +93,10 @@ export interface EdgeGauges {
 }
 
 export class EdgeMetrics {
-  answered(result: Result): void {
-    requests.inc({ result });
-  }
-  sent(result: Result, bytes: number): void {
-    if (bytes > 0) sentBytes.inc({ result }, bytes);
+  answered(result: Result, bytes: number): void {
+    const tally = tallies[result];
+    tally.requestCount += 1;
+    tally.sentBytes += bytes;
   }
   asked(): void {
     upstreamRequests.inc();

@@ -1,16 +1,18 @@
 /** Answers without media, never kept for long. */
-import { type Refusal, writeProblem } from "../../lib/http/problem.ts";
-import type { Exchange } from "./answer.ts";
-import { cacheStatusOf, type Headers, OPEN_TO_ALL } from "./headers.ts";
+import type { HeaderLines, RawExchange } from "../../lib/http/exchange.ts";
+import type { Refusal } from "../../lib/http/problem.ts";
+import { cacheStatusOf, OPEN_TO_ALL } from "./headers.ts";
 
 /** How long anybody may remember that there is nothing here. */
 const MISSING_MAX_AGE_S = 1;
 
-export const refuse = ({ request, response, via }: Exchange, refusal: Refusal, headers?: Headers): void =>
-  writeProblem({ request, response }, refusal, {
-    ...OPEN_TO_ALL,
-    "cache-status": cacheStatusOf({}),
-    via,
-    ...(refusal.code === "NOT_FOUND" ? { "cache-control": `public, max-age=${MISSING_MAX_AGE_S}` } : {}),
-    ...headers,
-  });
+/** A problem document of the edge itself, which players of all hosts may read. */
+export const refuse = (exchange: RawExchange, refusal: Refusal, { via, more = "" }: RefusalLines): void => {
+  const kept = refusal.code === "NOT_FOUND" ? `Cache-Control: public, max-age=${MISSING_MAX_AGE_S}\r\n` : "";
+  exchange.problem(refusal, `${OPEN_TO_ALL}Cache-Status: ${cacheStatusOf({})}\r\nVia: ${via}\r\n${kept}${more}`);
+};
+
+interface RefusalLines {
+  readonly via: string;
+  readonly more?: HeaderLines;
+}

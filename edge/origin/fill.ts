@@ -13,14 +13,15 @@ import { FillingBody } from "../cache/body.ts";
 import { ageMsOf, type CacheHeaders, type Lifetime, lifetimeOf } from "../cache/freshness.ts";
 import { bytesMaxOf } from "../cache/object-kind.ts";
 import { looksLikePlaylist, type Position, positionOf } from "../cache/position.ts";
-import { type Head, type Stored, storedOf } from "../cache/stored.ts";
+import { type Described, type Stored, storedOf } from "../cache/stored.ts";
+import { OPEN_TO_ALL } from "../node/headers.ts";
 import { type Origin, orderOf } from "./choice.ts";
 import type { FillDeps, FillTask } from "./fills.ts";
 import { type UpstreamAnswer, UpstreamError, type UpstreamReason } from "./upstream.ts";
 
 /** `body`: its head is in, its bytes may still come. `held`: all that could be had is older than what was shown. */
 export type Outcome =
-  | { readonly kind: "body"; readonly head: Head; readonly body: FillingBody; readonly bornAtMs: number }
+  | { readonly kind: "body"; readonly described: Described; readonly body: FillingBody; readonly bornAtMs: number }
   | { readonly kind: "stored"; readonly stored: Stored }
   | { readonly kind: "missing" }
   | { readonly kind: "held" }
@@ -160,7 +161,7 @@ export class Fill {
   #headersFor(origin: Origin): OutgoingHttpHeaders {
     const { stored } = this.task;
     // An ETag means something at the origin that gave it only.
-    const etag = stored?.base === origin.base ? stored.head.etag : undefined;
+    const etag = stored?.base === origin.base ? stored.described.etag : undefined;
     const ours = { "accept-encoding": "identity", via: this.#deps.via };
     return etag === undefined ? ours : { ...ours, "if-none-match": etag };
   }
@@ -194,7 +195,7 @@ export class Fill {
     const { stored, path } = this.task;
     // A 304 for another tag than ours, or for a question that was not asked, says nothing (RFC 9111 §4.3.4).
     const { etag } = answer.headers;
-    if (stored?.base !== origin.base || (etag !== undefined && etag !== stored.head.etag)) {
+    if (stored?.base !== origin.base || (etag !== undefined && etag !== stored.described.etag)) {
       return { next: "failed", why: "an unexpected 304" };
     }
     this.#deps.health.succeeded(origin.base);
@@ -219,21 +220,21 @@ export class Fill {
       return { next: refusal === "busy" ? "busy" : "failed", why: refusal };
     }
     const bornAtMs = this.#deps.nowMs();
-    const head = headOf(answer.headers);
+    const described = describe(answer.headers, this.#deps.via);
     const reading = this.#read({ origin, answer, body });
     if (this.task.kind !== "playlist") {
       this.#reading = reading.then((error) => {
         this.broken = error !== undefined;
-        if (!error) this.#keep({ origin, answer, body, head });
+        if (!error) this.#keep({ origin, answer, body, described });
       });
-      return { done: { kind: "body", head, body, bornAtMs } };
+      return { done: { kind: "body", described, body, bornAtMs } };
     }
     const error = await reading;
-    return error ?? this.#takePlaylist({ origin, answer, body, head }, bornAtMs);
+    return error ?? this.#takePlaylist({ origin, answer, body, described }, bornAtMs);
   }
 
   /** Undefined when the body is whole. */
-  async #read({ origin, answer, body }: Omit<Taken, "head">): Promise<Attempt | undefined> {
+  async #read({ origin, answer, body }: Omit<Taken, "described">): Promise<Attempt | undefined> {
     try {
       await answer.read((chunk) => {
         const refusal = body.append(chunk);
@@ -262,7 +263,7 @@ export class Fill {
     }
     this.#shown(position);
     this.#keep(taken);
-    return { done: { kind: "body", head: taken.head, body: taken.body, bornAtMs } };
+    return { done: { kind: "body", described: taken.described, body: taken.body, bornAtMs } };
   }
 
   #shown(position: Position | undefined): void {
@@ -271,14 +272,14 @@ export class Fill {
     if (family.kind === "castellan") this.#deps.windows.listed(rendition, position);
   }
 
-  #keep({ origin, answer, body, head }: Taken): void {
+  #keep({ origin, answer, body, described }: Taken): void {
     const { cache, nowMs, windows } = this.#deps;
     const { key, segmentNumber, rendition } = this.task;
     if (segmentNumber !== undefined) windows.delivered(rendition, segmentNumber);
     const { lifetime, ageMs } = this.#lifetimeOf(answer.headers);
     // RFC 9112 §8: a body that ended with its connection may have been cut.
     if (!lifetime.storable || !answer.framed) return;
-    cache.put(key, storedOf({ head, body: body.view(), base: origin.base }, { lifetime, ageMs, nowMs: nowMs() }));
+    cache.put(key, storedOf({ described, body: body.view(), base: origin.base }, { lifetime, ageMs, nowMs: nowMs() }));
   }
 }
 
@@ -286,14 +287,24 @@ interface Taken {
   readonly origin: Origin;
   readonly answer: UpstreamAnswer;
   readonly body: FillingBody;
-  readonly head: Head;
+  readonly described: Described;
 }
 
-const headOf = (headers: IncomingHttpHeaders): Head => ({
-  contentType: headers["content-type"],
-  contentEncoding: headers["content-encoding"],
-  contentLanguage: headers["content-language"],
-  etag: headers.etag,
-  lastModified: headers["last-modified"],
-  cacheControl: headers["cache-control"],
-});
+/** Passed on of what an origin of live media says. */
+const PASSED: readonly (readonly [name: keyof IncomingHttpHeaders, shown: string])[] = [
+  ["content-type", "Content-Type"],
+  ["content-encoding", "Content-Encoding"],
+  ["content-language", "Content-Language"],
+  ["etag", "ETag"],
+  ["last-modified", "Last-Modified"],
+  ["cache-control", "Cache-Control"],
+];
+
+const describe = (headers: IncomingHttpHeaders, via: string): Described => {
+  let lines = `${OPEN_TO_ALL}Via: ${via}\r\nAccept-Ranges: bytes\r\n`;
+  for (const [name, shown] of PASSED) {
+    const value = headers[name];
+    if (typeof value === "string") lines += `${shown}: ${value}\r\n`;
+  }
+  return { status: 200, lines, etag: headers.etag, lastModified: headers["last-modified"] };
+};

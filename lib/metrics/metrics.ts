@@ -18,9 +18,23 @@ interface Spec<L extends string> {
 }
 const registered = <M>(name: string, make: () => M): M => (registry.getSingleMetric(name) as M | undefined) ?? make();
 
-/** A count that only grows; names end in `_total`. The same name gives the same metric. */
-export const counter = <L extends string>({ name, help, labels = [] }: Spec<L>): Counter<L> =>
-  registered(name, () => new Counter({ name, help, labelNames: [...labels], registers: [registry] }));
+/**
+ * A count that only grows; names end in `_total`. The same name gives the same metric. `collect` adds, before it is
+ * shown, what was counted elsewhere since then: for counts that are too frequent for labels to be looked up.
+ */
+export const counter = <L extends string>(spec: Spec<L> & { collect?: (counter: Counter<L>) => void }): Counter<L> => {
+  const { name, help, labels = [], collect } = spec;
+  return registered(name, () => {
+    const made: Counter<L> = new Counter({
+      name,
+      help,
+      labelNames: [...labels],
+      registers: [registry],
+      ...(collect ? { collect: () => collect(made) } : {}),
+    });
+    return made;
+  });
+};
 
 /** How gauges get their figures, by name. */
 const collectors = new Map<string, (gauge: Gauge) => void>();

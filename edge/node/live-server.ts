@@ -1,5 +1,5 @@
 /**
- * The life of a viewer's request, phase by phase:
+ * The life of a request for live media, phase by phase:
  *
  *   parse → route → cache lookup → fill → answer
  *
@@ -7,7 +7,7 @@
  * origins has it (choice.ts). cache lookup: answer, ask, or nothing there (lookup.ts). fill: one fetch for all who wait
  * (fill.ts). answer: conditions, ranges, bytes (answer.ts).
  */
-import type { IncomingMessage, ServerResponse } from "node:http";
+import type { RawExchange } from "../../lib/http/exchange.ts";
 import type { Refusal } from "../../lib/http/problem.ts";
 import { type Lookup, lookUp } from "../cache/lookup.ts";
 import { kindOf, ownQueryOf, segmentNumberOf } from "../cache/object-kind.ts";
@@ -19,9 +19,9 @@ import type { Outcome } from "../origin/fill.ts";
 import type { Fills, FillTask } from "../origin/fills.ts";
 import type { Health } from "../origin/health.ts";
 import type { Prober } from "../origin/prober.ts";
-import { answerWith, type Content, type Exchange } from "./answer.ts";
+import { answerHit, answerWith, type Content } from "./answer.ts";
 import { ALLOWED_METHODS, cacheStatusOf, hasLooped, OPEN_TO_ALL, PREFLIGHT } from "./headers.ts";
-import type { EdgeMetrics, Result } from "./metrics.ts";
+import type { Result } from "./metrics.ts";
 import { refuse } from "./refusal.ts";
 import { parseTarget, type Target } from "./request.ts";
 
@@ -32,7 +32,7 @@ export interface Directory {
   /** Somebody asked for a channel that is not known: it may be brand new. Resolves when more may be known. */
   missed(): Promise<void>;
 }
-export interface ServeDeps {
+export interface LiveServerDeps {
   readonly directory: Directory;
   readonly cache: Cache;
   readonly floors: Floors;
@@ -40,7 +40,8 @@ export interface ServeDeps {
   readonly health: Health;
   readonly fills: Fills;
   readonly prober: Prober;
-  readonly metrics: EdgeMetrics;
+  /** What each answer is counted under. */
+  readonly contexts: Readonly<Record<Result, unknown>>;
   readonly nowMs: () => number;
   /** This edge's pseudonym in Via. */
   readonly name: string;
@@ -61,61 +62,62 @@ interface Route {
   readonly pinned: boolean;
 }
 type Verdict =
+  | { readonly kind: "hit"; readonly result: "hit"; readonly stored: Stored }
   | { readonly kind: "content"; readonly result: Result; readonly content: Content }
   | { readonly kind: "problem"; readonly result: Result; readonly refusal: Refusal };
 
-export class Server {
-  readonly #deps: ServeDeps;
+const EMPTY = Buffer.alloc(0);
+
+export class LiveServer {
+  readonly #deps: LiveServerDeps;
   readonly #via: string;
 
-  constructor(deps: ServeDeps) {
+  constructor(deps: LiveServerDeps) {
     this.#deps = deps;
     this.#via = `1.1 ${deps.name}`;
   }
 
-  /** How the request was answered and how many bytes of body went out, once that is over. */
-  async serve(request: IncomingMessage, response: ServerResponse): Promise<{ result: Result; bytes: number }> {
-    const exchange: Exchange = { request, response, via: this.#via };
-    const early = this.#beforeParsing(exchange);
-    if (early) return this.#count(early, 0);
-    const parsed = parseTarget(request.url ?? "");
-    if ("refusal" in parsed) {
-      refuse(exchange, parsed.refusal);
-      return this.#count("refused", 0);
-    }
+  /** Answers; resolves when that is over. */
+  serve(exchange: RawExchange): Promise<void> | undefined {
+    if (this.#isAnsweredEarly(exchange)) return undefined;
+    const parsed = parseTarget(exchange.target);
+    if ("refusal" in parsed) return this.#refuse(exchange, parsed.refusal, "refused");
     const { tenant, streamId } = parsed.target;
-    if (!this.#deps.directory.find(tenant, streamId)) await this.#deps.directory.missed();
-    const route = this.#route(parsed.target);
-    if ("code" in route) {
-      refuse(exchange, route);
-      return this.#count(route.code === "NOT_FOUND" ? "missing" : "failed", 0);
-    }
-    return this.#serveRoute(exchange, route, parsed.target.query);
+    if (!this.#deps.directory.find(tenant, streamId)) return this.#serveUnknown(exchange, parsed.target);
+    return this.#serveKnown(exchange, parsed.target);
   }
 
-  #count(result: Result, bytes: number): { result: Result; bytes: number } {
-    this.#deps.metrics.answered(result);
-    this.#deps.metrics.sent(result, bytes);
-    return { result, bytes };
+  async #serveUnknown(exchange: RawExchange, target: Target): Promise<void> {
+    await this.#deps.directory.missed();
+    await this.#serveKnown(exchange, target);
   }
 
-  #beforeParsing(exchange: Exchange): Result | undefined {
-    const { request, response } = exchange;
-    if (request.method === "OPTIONS") {
-      response.writeHead(204, PREFLIGHT);
-      response.end();
-      return "preflight";
-    }
-    if (request.method !== "GET" && request.method !== "HEAD") {
-      const refusal: Refusal = { code: "METHOD_NOT_ALLOWED", data: { method: request.method } };
-      refuse(exchange, refusal, { allow: ALLOWED_METHODS, connection: "close" });
-      return "refused";
-    }
-    if (hasLooped(request.headers.via, this.#deps.name)) {
-      refuse(exchange, { code: "REQUEST_LOOPED" });
-      return "refused";
-    }
-    return undefined;
+  #serveKnown(exchange: RawExchange, target: Target): Promise<void> | undefined {
+    const route = this.#route(target);
+    if ("code" in route) return this.#refuse(exchange, route, route.code === "NOT_FOUND" ? "missing" : "failed");
+    const isFirst = route.pinned || route.family === route.channel.families[0];
+    const hit = isFirst ? this.#lookUp(this.#taskOf(route, target.query)) : undefined;
+    if (hit?.kind === "hit" && !hit.stale) return this.#answer(exchange, this.#hit(hit));
+    return this.#serveRoute(exchange, route, target.query);
+  }
+
+  #refuse(exchange: RawExchange, refusal: Refusal, result: Result, more = ""): undefined {
+    exchange.context = this.#deps.contexts[result];
+    refuse(exchange, refusal, { via: this.#via, more });
+  }
+
+  #isAnsweredEarly(exchange: RawExchange): boolean {
+    const { method } = exchange;
+    if (method === "OPTIONS") {
+      exchange.context = this.#deps.contexts.preflight;
+      exchange.send(204, PREFLIGHT, EMPTY);
+    } else if (method !== "GET" && method !== "HEAD") {
+      const refusal: Refusal = { code: "METHOD_NOT_ALLOWED", data: { method } };
+      this.#refuse(exchange, refusal, "refused", `Allow: ${ALLOWED_METHODS}\r\n`);
+    } else if (hasLooped(exchange.header("via"), this.#deps.name)) {
+      this.#refuse(exchange, { code: "REQUEST_LOOPED" }, "refused");
+    } else return false;
+    return true;
   }
 
   #route({ tenant, streamId, path }: Target): Route | Refusal {
@@ -136,7 +138,7 @@ export class Server {
     return family ? { channel, family, path, pinned: false } : undelivered(path);
   }
 
-  async #serveRoute(exchange: Exchange, route: Route, query: string | undefined) {
+  async #serveRoute(exchange: RawExchange, route: Route, query: string | undefined): Promise<void> {
     const { health } = this.#deps;
     const { channel, path, pinned } = route;
     const tried = new Set<string>();
@@ -153,36 +155,36 @@ export class Server {
   }
 
   /** To an address that names the family: everything that its playlists name is then asked of that family alone. */
-  #redirect({ response }: Exchange, path: string, family: Family) {
-    response.writeHead(302, {
-      ...OPEN_TO_ALL,
-      location: pinnedLocation(path, family.id),
-      "cache-control": "no-store",
-      "cache-status": cacheStatusOf({ detail: "failover" }),
-      "content-length": 0,
-      via: this.#via,
-    });
-    response.end();
-    return this.#count("redirect", 0);
+  #redirect(exchange: RawExchange, path: string, family: Family): void {
+    exchange.context = this.#deps.contexts.redirect;
+    const lines = [
+      `${OPEN_TO_ALL}Location: ${pinnedLocation(path, family.id)}`,
+      "Cache-Control: no-store",
+      `Cache-Status: ${cacheStatusOf({ detail: "failover" })}`,
+      `Via: ${this.#via}`,
+      "",
+    ];
+    exchange.send(302, lines.join("\r\n"), EMPTY);
   }
 
-  async #answer(exchange: Exchange, verdict: Verdict) {
-    if (exchange.response.destroyed) return this.#count(verdict.result, 0);
-    if (verdict.kind === "content") {
-      return this.#count(verdict.result, await answerWith(exchange, verdict.content));
+  #answer(exchange: RawExchange, verdict: Verdict): Promise<void> | undefined {
+    exchange.context = this.#deps.contexts[verdict.result];
+    switch (verdict.kind) {
+      case "hit":
+        answerHit(exchange, verdict.stored, this.#deps.nowMs());
+        return undefined;
+      case "content":
+        return answerWith(exchange, verdict.content);
+      case "problem":
+        return this.#refuse(exchange, verdict.refusal, verdict.result);
     }
-    refuse(exchange, verdict.refusal);
-    return this.#count(verdict.result, 0);
   }
 
   /** Phases "cache lookup" and "fill". */
   async #find(route: Route, query: string | undefined): Promise<Verdict> {
-    const { cache, nowMs } = this.#deps;
     const task = this.#taskOf(route, query);
-    const { key, live } = task;
     for (let tries = 1; ; tries += 1) {
-      // That a segment was missing means nothing once a playlist lists it.
-      const lookup = lookUp(cache.get(key), !live && cache.isMissing(key, nowMs()), nowMs());
+      const lookup = this.#lookUp(task);
       if (lookup.kind === "hit") return this.#hit(lookup);
       if (lookup.kind === "missing") return missing();
       const verdict = await this.#fill({ ...task, stored: lookup.stored }, lookup);
@@ -191,14 +193,23 @@ export class Server {
     }
   }
 
-  #hit({ stored, stale }: Extract<Lookup, { kind: "hit" }>): Verdict {
-    const ttlMs = stored.freshUntilMs - this.#deps.nowMs();
-    const status = { hit: true, ttlMs };
-    return this.#content(stale ? "stale" : "hit", stored, stale ? { ...status, detail: "stale" } : status);
+  #lookUp({ key, live }: Pick<FillTask, "key" | "live">): Lookup {
+    const { cache, nowMs } = this.#deps;
+    // That a segment was missing means nothing once a playlist lists it.
+    return lookUp(cache.get(key), !live && cache.isMissing(key, nowMs()), nowMs());
   }
 
-  #content(result: Result, { head, body, bornAtMs }: Stored, status: Content["status"]): Verdict {
-    return { kind: "content", result, content: { head, body, ageMs: this.#deps.nowMs() - bornAtMs, status } };
+  #hit({ stored, stale }: Extract<Lookup, { kind: "hit" }>): Verdict {
+    if (!stale) return { kind: "hit", result: "hit", stored };
+    return this.#content("stale", stored, {
+      hit: true,
+      ttlMs: stored.freshUntilMs - this.#deps.nowMs(),
+      detail: "stale",
+    });
+  }
+
+  #content(result: Result, { described, body, bornAtMs }: Stored, status: Content["status"]): Verdict {
+    return { kind: "content", result, content: { described, body, ageMs: this.#deps.nowMs() - bornAtMs, status } };
   }
 
   #taskOf({ channel, family, path }: Route, query: string | undefined): Omit<FillTask, "stored"> {
@@ -239,11 +250,11 @@ export class Server {
   }
 
   #filled(
-    { head, body, bornAtMs }: Extract<Outcome, { kind: "body" }>,
+    { described, body, bornAtMs }: Extract<Outcome, { kind: "body" }>,
     { status, result }: { status: Content["status"]; result: Result },
   ): Verdict | "again" {
     if (body.state === "broken") return "again";
-    return { kind: "content", result, content: { head, body, ageMs: this.#deps.nowMs() - bornAtMs, status } };
+    return { kind: "content", result, content: { described, body, ageMs: this.#deps.nowMs() - bornAtMs, status } };
   }
 
   /** Nothing newer is to be had: what was shown last is shown again, as long as that may be. */
