@@ -58,6 +58,7 @@ const unheard = (path: string): RawExchange => ({
   status: 0,
   isGone: false,
   context: undefined,
+  fields: [],
   header: () => undefined,
   readBody: async () => Buffer.alloc(0),
   send: (_status, _headers, _body, release) => release?.(),

@@ -17,6 +17,8 @@ export interface RawRequest {
   readonly encrypted: boolean;
   /** Value of a header field by its lower-case name; repeated ones joined by `, ` (RFC 9110 §5.3). */
   header(name: string): string | undefined;
+  /** All header fields as sent: name, value, name, value …; made on first use. */
+  readonly fields: readonly string[];
   /** A valid `X-Request-Id` of the client, else one made on first use. */
   readonly requestId: string;
   /** Aborts when the client has gone or the listener cuts it; made on first use. */
@@ -52,7 +54,10 @@ export interface BodyPart {
   readonly writer: BodyWriter;
 }
 
-/** Lines of ASCII, each ended by CRLF: `Content-Type: video/mp2t\r\nCache-Control: …\r\n`. Made once, sent often. */
+/**
+ * Lines of ASCII, each ended by CRLF: `Content-Type: video/mp2t\r\nCache-Control: …\r\n`. Made once, sent often. A Date
+ * that is to be kept (that of a stored answer) comes first; otherwise the listener adds its own.
+ */
 export type HeaderLines = string;
 
 export interface RawExchange extends RawRequest {

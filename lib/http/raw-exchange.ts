@@ -5,8 +5,8 @@ import { ERRORS } from "../../contracts/errors.ts";
 import { type Conditions, checkConditions, chooseRange } from "./conditions.ts";
 import type { BodyPart, BodyWriter, HeaderLines, PreparedAnswer, RawExchange } from "./exchange.ts";
 import { isRequestId, type Refusal } from "./problem.ts";
-import { fieldOf, type RawHead } from "./raw-head.ts";
-import { dateLine, lineOf, secondNow, statusLine, withoutContent, withoutValidity } from "./raw-lines.ts";
+import { fieldOf, fieldsOf, type RawHead } from "./raw-head.ts";
+import { dateFor, lineOf, secondNow, statusLine, withoutContent, withoutValidity } from "./raw-lines.ts";
 import { ONE_WRITE_BYTES_MAX, Prepared } from "./raw-prepared.ts";
 import { problemParts } from "./raw-refusal.ts";
 import { type Framing, goneWriter, RawBodyWriter } from "./raw-writer.ts";
@@ -55,6 +55,7 @@ export class Exchange implements RawExchange {
   readonly #head: RawHead;
   readonly #port: ExchangePort;
   #requestId: string | undefined;
+  #fields: readonly string[] | undefined;
   #abort: AbortController | undefined;
   #writer: RawBodyWriter | undefined;
   #isGivenUp = false;
@@ -96,6 +97,11 @@ export class Exchange implements RawExchange {
       if (this.isGone) this.#abort.abort();
     }
     return this.#abort.signal;
+  }
+
+  get fields(): readonly string[] {
+    this.#fields ??= fieldsOf(this.#head);
+    return this.#fields;
   }
 
   header(name: string): string | undefined {
@@ -232,7 +238,7 @@ export class Exchange implements RawExchange {
   /** Line by line: what was given, how the body is framed, when, and what becomes of the connection. */
   #headText(status: number, headers: HeaderLines, framing: string): string {
     this.keepsAlive = framing !== UNTIL_CLOSE && this.#port.persists();
-    let text = `${statusLine(status)}${headers}${framing}${dateLine(secondNow())}`;
+    let text = `${statusLine(status)}${headers}${framing}${dateFor(headers, secondNow())}`;
     if (this.#head.hasRequestId && lineOf(headers, "x-request-id") === undefined) {
       text += `X-Request-Id: ${this.requestId}\r\n`;
     }

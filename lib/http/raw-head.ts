@@ -323,3 +323,16 @@ export const fieldOf = ({ bytes, fieldsFrom, fieldsTo }: RawHead, name: string):
   }
   return found;
 };
+
+/** All fields of a whole head as sent: name, value, name, value … */
+export const fieldsOf = ({ bytes, fieldsFrom, fieldsTo }: RawHead): string[] => {
+  const fields: string[] = [];
+  let at = fieldsFrom;
+  while (at < fieldsTo) {
+    const colon = bytes.indexOf(COLON, at);
+    const end = bytes.indexOf(CR, colon);
+    fields.push(bytes.toString("latin1", at, colon), bytes.toString("latin1", colon + 1, end).trim());
+    at = end + 2;
+  }
+  return fields;
+};

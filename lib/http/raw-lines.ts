@@ -25,6 +25,10 @@ export const dateLine = (atSecond: number): string => {
   return line;
 };
 
+/** The Date line that has to be added to these: none where they begin with one. */
+export const dateFor = (headers: HeaderLines, atSecond: number): string =>
+  headers.startsWith("Date: ") ? "" : dateLine(atSecond);
+
 /** The first value of a field among header lines, by its name in lower case. */
 export const lineOf = (headers: HeaderLines, name: string): string | undefined => {
   const end = name.length;

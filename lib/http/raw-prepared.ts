@@ -1,6 +1,6 @@
 /** Answers that are kept ready: one buffer of head and body, made again when the Date in it is a second old. */
 import type { HeaderLines, PreparedAnswer } from "./exchange.ts";
-import { dateLine, statusLine } from "./raw-lines.ts";
+import { dateFor, statusLine } from "./raw-lines.ts";
 
 /** Above it a copy of the body would cost more than the second write that it saves. */
 export const ONE_WRITE_BYTES_MAX = 64 * 1024;
@@ -23,7 +23,7 @@ export class Prepared implements PreparedAnswer {
   bytesAt(second: number): Buffer {
     if (this.#bytes && this.#second === second) return this.#bytes;
     const { status, headers, body } = this;
-    const head = `${statusLine(status)}${headers}Content-Length: ${body.length}\r\n${dateLine(second)}\r\n`;
+    const head = `${statusLine(status)}${headers}Content-Length: ${body.length}\r\n${dateFor(headers, second)}\r\n`;
     // Not into the old memory: a socket may still hold it.
     const bytes = Buffer.allocUnsafeSlow(head.length + body.length);
     bytes.write(head, 0, "latin1");
