@@ -2,6 +2,7 @@
 import { z } from "zod";
 import * as channel from "../contracts/channel.ts";
 import * as channelSupervisor from "../contracts/channel-supervisor.ts";
+import * as edgeConfig from "../contracts/edge-config.ts";
 import * as fleet from "../contracts/fleet.ts";
 import type { Ask, Rest } from "../contracts/kit.ts";
 import * as packager from "../contracts/packager.ts";
@@ -12,6 +13,7 @@ import * as tenant from "../contracts/tenant.ts";
 export const CONTRACTS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   channel,
   "channel-supervisor": channelSupervisor,
+  "edge-config": edgeConfig,
   fleet,
   packager,
   streamer,
