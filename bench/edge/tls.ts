@@ -1,0 +1,42 @@
+/** TLS 1.3 with bodies of 1.5 MB, by wrk: CPU per GB. */
+import { findProgram } from "../../test/support/server-process.ts";
+import { ratio, type Sample } from "../http-load.fixture.ts";
+import { wrk } from "../load.fixture.ts";
+import type { Row } from "../report.ts";
+import { foreignOf, LARGE, pathsOf, warm } from "./hits.ts";
+import { cpuPerGb, endedSeconds, inTurn, perSecond, rowsOf, SAMPLE_MS, startMeter } from "./measure.ts";
+import type { CacheServer } from "./server.ts";
+import type { Figure, Stage } from "./stage.ts";
+
+const CONNECTIONS = 64;
+const WARM_SECONDS = 1;
+const SECONDS = Math.max(1, Math.round(SAMPLE_MS / 1000));
+
+const sampleOf = async (server: CacheServer, pids: readonly number[]): Promise<Sample> => {
+  const load = { url: `https://127.0.0.1:${server.tlsPort}`, paths: pathsOf(LARGE), connections: CONNECTIONS };
+  await wrk(server.pid, { ...load, seconds: WARM_SECONDS });
+  const [meter, ended] = [startMeter(pids), endedSeconds()];
+  const { perSecond: rate, p99Ms } = await wrk(server.pid, { ...load, seconds: SECONDS });
+  const { serverSeconds, foreignCores } = meter.stop();
+  const cpuUs = (serverSeconds / (rate * SECONDS)) * 1e6;
+  return { perSecond: rate, cpuUs, p99Ms, foreignCores: foreignCores(endedSeconds() - ended) };
+};
+
+const rows = async ({ servers, hitch }: Stage): Promise<Row[]> => {
+  if (findProgram("wrk") === undefined) throw new Error("needs wrk");
+  await warm(servers, LARGE);
+  const varnish = servers.find(({ name }) => name === "Varnish");
+  const compared = [...servers.filter(({ tlsPort }) => tlsPort !== undefined), ...(hitch ? [hitch] : [])];
+  const samples = await inTurn(compared, (server) =>
+    sampleOf(server, server === hitch && varnish ? [server.pid, varnish.pid] : [server.pid]),
+  );
+  return rowsOf(samples, {
+    what: `TLS 1.3, hot hit of 1.5 MB, ${CONNECTIONS} connections, ${foreignOf(samples)}`,
+    goals: { nginx: "≤ 0.55×", ATS: "", hitch: "" },
+    labels: { hitch: "Varnish behind hitch" },
+    shown: (of) => `${cpuPerGb(of, LARGE.sizeBytes)}, ${perSecond(of)}`,
+    beside: (ours, theirs) => `${ratio(ours, theirs, "cpuUs").toFixed(2)}× CPU per GB`,
+  });
+};
+
+export const TLS: readonly Figure[] = [{ name: "tls", group: "TLS", rows }];
