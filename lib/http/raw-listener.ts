@@ -1,23 +1,26 @@
 /**
  * An HTTP/1.1 listener on raw sockets: strict about what it takes, bounded in everything, and cheaper than node:http,
- * which costs more than most of what is answered through it. It has the three health addresses of every listener.
+ * which costs more than most of what is answered through it. It has the three health addresses of every listener. With
+ * TLS it speaks HTTP/2 too, to those who ask for it (ALPN), and answers them by the same handler.
  */
 import { createServer, type Server, type Socket } from "node:net";
-import { createServer as createTlsServer, type TlsOptions } from "node:tls";
+import { createServer as createTlsServer, TLSSocket, type TlsOptions } from "node:tls";
 import { codeOf, type FaultData } from "../../contracts/errors.ts";
 import type { Log } from "../log/log.ts";
 import type { AccessLog } from "./access-log.ts";
-import type { RawHandler } from "./exchange.ts";
+import type { RawHandler, RawRequest } from "./exchange.ts";
+import { H2Connection } from "./h2-connection.ts";
+import type { AnsweredExchange, H2Host } from "./h2-host.ts";
 import { healthAnswer, isHealthPath, type Ready } from "./health.ts";
 import { listening } from "./listening.ts";
 import type { Refusal } from "./problem.ts";
 import { type ConnectionHost, RawConnection } from "./raw-connection.ts";
 import { Deadlines } from "./raw-deadlines.ts";
-import type { Exchange } from "./raw-exchange.ts";
 import { type RawLimits, rawLimits } from "./raw-limits.ts";
 import { ListenerCounts } from "./raw-metrics.ts";
 import { networkOf, refusalBytes } from "./raw-refusal.ts";
 import { isClientGone } from "./raw-writer.ts";
+import type { Certificates } from "./tls-certificates.ts";
 
 /** An exchange that is over, as its accounts need it. */
 export interface NotedExchange {
@@ -40,6 +43,8 @@ export interface RawListenerOptions {
   readonly portVariable: string;
   readonly log: Log;
   readonly ready: Ready;
+  /** Whether the health addresses are the listener's own for this request; always, unless told. */
+  readonly hasHealth?: (request: RawRequest) => boolean;
   readonly handle: RawHandler;
   /** What differs from the product's limits. */
   readonly limits?: Partial<RawLimits>;
@@ -49,8 +54,10 @@ export interface RawListenerOptions {
   readonly noted?: (exchange: NotedExchange) => void;
   /** Told of the bytes that refused connections were sent: no exchange has them. */
   readonly refusedBytes?: (bytes: number) => void;
-  /** TLS instead of plain connections. */
+  /** TLS instead of plain connections, as node:tls has it; HTTP/2 when its ALPNProtocols have `h2`. */
   readonly tls?: TlsOptions;
+  /** TLS instead of plain connections, with HTTP/1.1 and HTTP/2. What stands in `tls` goes over it. */
+  readonly certificates?: Certificates;
   /** Several listeners, of one process or more, share the port: the kernel gives each a share of the connections. */
   readonly reusePort?: boolean;
   /** Its time; the monotonic clock by default. */
@@ -68,22 +75,25 @@ const CLOSE_GRACE_MS = 5_000;
 const BACKLOG = 4_096;
 const WRITE_BYTES_AHEAD = 64 * 1024;
 const TICK_MS = 500;
+const PROTOCOLS = ["h2", "http/1.1"];
 /** What nginx logs where the client went away before its answer. */
 const CLIENT_LEFT = 499;
 /** Clients that are told that there is no room; beyond that they are cut without a word. */
 const TURNED_AWAY_MAX = 256;
 
-class RawServer implements ConnectionHost {
+type Connection = RawConnection | H2Connection;
+
+class RawServer implements ConnectionHost, H2Host {
   readonly limits: RawLimits;
   readonly deadlines: Deadlines;
   isClosing = false;
   readonly server: Server;
   readonly #options: RawListenerOptions;
-  readonly #connections = new Set<RawConnection>();
+  readonly #connections = new Set<Connection>();
   /** Open connections of each address that has some. */
   readonly #perAddress = new Map<string, number>();
   readonly #counts: ListenerCounts;
-  readonly #turnedAway = new Set<RawConnection>();
+  readonly #turnedAway = new Set<Connection>();
 
   /** Of a stop that waits for the last connection. */
   #onEmpty: () => void = () => {};
@@ -97,18 +107,27 @@ class RawServer implements ConnectionHost {
     this.#counts = new ListenerCounts(options.name, () => this.#connections.size);
     const settings = { allowHalfOpen: true, noDelay: true, highWaterMark: WRITE_BYTES_AHEAD };
     const opened = (socket: Socket): void => this.#opened(socket);
-    this.server = options.tls
-      ? createTlsServer({ handshakeTimeout: this.limits.firstByteMs, ...options.tls, ...settings }, opened)
-      : createServer(settings, opened);
+    const { certificates, tls } = options;
+    if (!certificates && !tls) {
+      this.server = createServer(settings, opened);
+      return;
+    }
+    const own = { ...certificates?.serverOptions(PROTOCOLS), ...tls };
+    const server = createTlsServer({ handshakeTimeout: this.limits.firstByteMs, ...own, ...settings }, opened);
+    certificates?.follow(server);
+    server.maxConnections = this.limits.connections + TURNED_AWAY_MAX; // those that shake hands count too
+    this.server = server;
   }
 
   get connectionCount(): number {
     return this.#connections.size;
   }
 
-  dispatch(exchange: Exchange): void {
+  dispatch(exchange: AnsweredExchange): void {
     try {
-      const isHealth = isHealthPath(exchange.path) && (exchange.method === "GET" || exchange.method === "HEAD");
+      const { hasHealth } = this.#options;
+      const isRead = exchange.method === "GET" || exchange.method === "HEAD";
+      const isHealth = isRead && isHealthPath(exchange.path) && (hasHealth?.(exchange) ?? true);
       const answering = isHealth ? this.#answerHealth(exchange) : this.#options.handle(exchange);
       if (answering === undefined) return;
       answering.then(
@@ -120,7 +139,7 @@ class RawServer implements ConnectionHost {
     }
   }
 
-  overdue(exchange: Exchange): void {
+  overdue(exchange: AnsweredExchange): void {
     const { log, name } = this.#options;
     const { method, path, requestId } = exchange;
     log.error({ listener: name, method, path, requestId }, "no answer in time");
@@ -128,7 +147,7 @@ class RawServer implements ConnectionHost {
     else exchange.cut();
   }
 
-  note(exchange: Exchange, isWhole: boolean): void {
+  note(exchange: AnsweredExchange, isWhole: boolean): void {
     const { sentBytes, httpMinor } = exchange;
     const tookMs = performance.now() - exchange.startedMs;
     const status = exchange.status === 0 ? CLIENT_LEFT : exchange.status;
@@ -141,16 +160,21 @@ class RawServer implements ConnectionHost {
     noted({ context: exchange.context, status, wireBytes: exchange.headBytes + sentBytes, firstByteMs });
   }
 
-  refused(connection: RawConnection, refusal: Refusal): void {
+  refused(connection: Connection, refusal: Refusal): void {
     this.#counts.refused(refusal.code);
     const { log, name } = this.#options;
     log.debug({ listener: name, address: connection.remoteAddress, ...refusal }, "refused");
+    if (connection instanceof H2Connection) return; // says so itself
     const bytes = refusalBytes(refusal);
     this.#options.refusedBytes?.(bytes.length);
     connection.socket.write(bytes);
   }
 
-  closed(connection: RawConnection): void {
+  sentBeside(sizeBytes: number): void {
+    this.#options.refusedBytes?.(sizeBytes);
+  }
+
+  closed(connection: Connection): void {
     this.#turnedAway.delete(connection);
     if (this.#connections.delete(connection)) this.#countOff(connection);
     this.#lookEmpty();
@@ -160,7 +184,7 @@ class RawServer implements ConnectionHost {
     if (this.#connections.size + this.#turnedAway.size === 0) this.#onEmpty();
   }
 
-  #countOff(connection: RawConnection): void {
+  #countOff(connection: Connection): void {
     const address = networkOf(connection.remoteAddress);
     const count = (this.#perAddress.get(address) ?? 1) - 1;
     if (count === 0) this.#perAddress.delete(address);
@@ -194,7 +218,10 @@ class RawServer implements ConnectionHost {
       socket.destroy(); // it has left already, or there are too many even to say so
       return;
     }
-    const connection = new RawConnection(socket, remoteAddress, this);
+    const isH2 = socket instanceof TLSSocket && socket.alpnProtocol === "h2";
+    const connection = isH2
+      ? new H2Connection(socket, remoteAddress, this)
+      : new RawConnection(socket, remoteAddress, this);
     const address = networkOf(remoteAddress);
     const count = this.#perAddress.get(address) ?? 0;
     if (this.#connections.size >= this.limits.connections || count >= this.limits.connectionsPerAddress) {
@@ -206,18 +233,18 @@ class RawServer implements ConnectionHost {
     this.#connections.add(connection);
   }
 
-  async #answerHealth(exchange: Exchange): Promise<void> {
+  async #answerHealth(exchange: AnsweredExchange): Promise<void> {
     const { status, contentType, text } = await healthAnswer(exchange.path, this.#options.ready);
     const headers = `Content-Type: ${contentType}\r\nCache-Control: no-store\r\n`;
     exchange.send(status, headers, Buffer.from(text));
   }
 
-  #handlerEnded(exchange: Exchange): void {
+  #handlerEnded(exchange: AnsweredExchange): void {
     if (exchange.isGone || (exchange.status !== 0 && !exchange.isOpen)) return;
     this.#failed(exchange, new Error("bug: the handler ended before its answer"));
   }
 
-  #failed(exchange: Exchange, error: unknown): void {
+  #failed(exchange: AnsweredExchange, error: unknown): void {
     const { log, name } = this.#options;
     const { method, path } = exchange;
     if (exchange.isGone || isClientGone(error)) {
