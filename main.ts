@@ -54,10 +54,13 @@ class Process {
     return this.#broker;
   }
 
-  /** A packager alone asks nobody, and nobody on a bus asks it: it does without Moleculer, which takes 35 MB. */
+  /**
+   * A packager alone asks nobody, and nobody on a bus asks it; so does an edge that a file tells of its sites: they do
+   * without Moleculer, which takes 35 MB.
+   */
   get hasBroker(): boolean {
-    const { roles, natsUrl } = this.config;
-    return natsUrl !== null || roles.some((role) => role !== "packager");
+    const { roles, natsUrl, edgeConfig } = this.config;
+    return natsUrl !== null || roles.some((role) => role !== "packager" && !(role === "edge" && edgeConfig !== null));
   }
 
   async makeBroker(): Promise<void> {
@@ -257,10 +260,11 @@ const openPackager = async (self: Process, endpoints: Endpoints): Promise<void> 
 /** Needs a broker that runs: it asks for its snapshot at once. */
 const openEdge = async (self: Process, edgePort: number, endpoints: Endpoints): Promise<void> => {
   if (!self.has("edge")) return;
-  const { broker, log } = self;
-  const config = { ...self.config, edgePort };
+  const { log } = self;
+  const packagerUrls = self.config.edgePackagerUrls ?? (endpoints.packager === null ? [] : [endpoints.packager]);
+  const config = { ...self.config, edgePort, edgePackagerUrls: packagerUrls };
   const { startEdge } = await import("./edge/node/edge.ts");
-  const edge = await startEdge({ config, broker, log, clock: systemClock });
+  const edge = await startEdge({ config, broker: self.hasBroker ? self.broker : null, log, clock: systemClock });
   self.onStop("edge", () => edge.stop());
   endpoints.edge = baseUrlOf(config.host, edge.port);
 };

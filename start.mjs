@@ -88,6 +88,16 @@ const loadFile = (file) => {
   }
 };
 
+/** The words without `--config FILE` of an edge, which stands in the environment from then on. */
+const withoutConfig = (words) => {
+  const at = words.indexOf("--config");
+  if (at === -1) return words;
+  const given = words[at + 1];
+  if (given === undefined) stop(EXIT_USAGE, "--config needs the file of the edge's sites; docs/edge.md shows one.");
+  process.env.EDGE_CONFIG = given;
+  return words.toSpliced(at, 2);
+};
+
 /** The words without `--env FILE`, and that file; .env where none is named. */
 const withoutFile = (words) => {
   const at = words.indexOf("--env");
@@ -114,7 +124,7 @@ process.stdout.on("error", (error) => {
   if (error.code !== "EPIPE") throw error;
 });
 
-const { words, file } = withoutFile(process.argv.slice(2));
+const { words, file } = withoutFile(withoutConfig(process.argv.slice(2)));
 const [word, ...more] = words;
 const name = Object.hasOwn(NAMES, String(word)) ? NAMES[String(word)] : undefined;
 const isStray = file !== undefined && !READ_SETTINGS.includes(name);

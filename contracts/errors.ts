@@ -227,9 +227,17 @@ export const ERRORS = {
   ACTOR_MOVED: { status: 503, fault: "server", retry: true, message: "{key} has no owner at the moment." },
   BUS_DOWN: { status: 503, fault: "server", retry: true, message: "The message bus is not reachable." },
   DATABASE_DOWN: { status: 503, fault: "server", retry: true, message: "The database is not reachable." },
+  CDN_REVISION_NOT_FOUND: {
+    status: 404,
+    fault: "client",
+    retry: false,
+    message: "There is no configuration {revision} of CDN customers, or it is too old to be kept.",
+  },
   SHUTTING_DOWN: { status: 503, fault: "server", retry: true, message: "This node is shutting down." },
   STARTING: { status: 503, fault: "server", retry: true, message: "{what} is not ready yet." },
   UPSTREAM_FAILED: { status: 502, fault: "upstream", retry: true, message: "No origin could deliver {path}." },
+  UPSTREAM_TIMEOUT: { status: 504, fault: "upstream", retry: true, message: "No origin answered in time for {path}." },
+  SITE_UNKNOWN: { status: 421, fault: "client", retry: false, message: "No site of this edge is called {host}." },
   EDGE_BUSY: { status: 503, fault: "server", retry: true, message: "Nobody can deliver this at the moment." },
   REQUEST_LOOPED: { status: 508, fault: "server", retry: false, message: "The request has been here before." },
   INTERNAL: {

@@ -1,6 +1,7 @@
 /** What the cache holds, and the cache: bounded in bytes. */
 import { LRUCache } from "lru-cache";
 import type { HeaderLines, PreparedAnswer } from "../../lib/http/exchange.ts";
+import type { SiteFacts } from "../site/entry.ts";
 import type { Lifetime } from "./freshness.ts";
 
 /** What is told of a representation with every answer. */
@@ -27,6 +28,14 @@ export interface Stored {
   staleUntilMs: number;
   /** While no origin gives anything newer: until then nobody is asked again. */
   askAgainAtMs: number;
+  /** Of an object of a site; undefined for live media. */
+  facts: SiteFacts | undefined;
+  /** By which it may be purged, beside its address. */
+  readonly tags: readonly string[];
+  /** When it was stored, in the order of purges. */
+  readonly seq: number;
+  /** The purges that it was last held against. */
+  checkedEpoch: number;
   /** The answer to a plain GET, made anew when its Age has changed. */
   ready: { readonly answer: PreparedAnswer; readonly second: number } | undefined;
 }
@@ -42,6 +51,10 @@ export const storedOf = (
   revalidateUntilMs: 0,
   staleUntilMs: nowMs + lifetime.freshMs + lifetime.staleMs,
   askAgainAtMs: 0,
+  facts: undefined,
+  tags: [],
+  seq: 0,
+  checkedEpoch: 0,
   ready: undefined,
 });
 
@@ -72,6 +85,10 @@ export class Cache {
   put(key: string, stored: Stored): void {
     this.#missingUntilMs.delete(key);
     this.#objects.set(key, stored);
+  }
+
+  delete(key: string): void {
+    this.#objects.delete(key);
   }
 
   isMissing(key: string, nowMs: number): boolean {

@@ -1,9 +1,10 @@
 /** Phase "answer": a body, whole or still filling, to one viewer. */
+import type { CacheStatusParts } from "../../domain/http-cache/cache-status.ts";
 import type { BodyWriter, RawExchange } from "../../lib/http/exchange.ts";
 import { prepare } from "../../lib/http/raw-prepared.ts";
 import type { FillingBody } from "../cache/body.ts";
 import type { Described, Stored } from "../cache/stored.ts";
-import { type CacheStatus, ownLines } from "./headers.ts";
+import { ownLines } from "./headers.ts";
 
 /** How much of a filling body is handed to a connection at once: what a slow one holds back is no more than this. */
 const WRITE_BYTES_MAX = 256 * 1024;
@@ -12,7 +13,7 @@ export interface Content {
   readonly described: Described;
   readonly body: Buffer | FillingBody;
   readonly ageMs: number;
-  readonly status: CacheStatus;
+  readonly status: CacheStatusParts;
 }
 
 const EMPTY = Buffer.alloc(0);

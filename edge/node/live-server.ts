@@ -7,6 +7,7 @@
  * origins has it (choice.ts). cache lookup: answer, ask, or nothing there (lookup.ts). fill: one fetch for all who wait
  * (fill.ts). answer: conditions, ranges, bytes (answer.ts).
  */
+import { cacheStatus } from "../../domain/http-cache/cache-status.ts";
 import type { RawExchange } from "../../lib/http/exchange.ts";
 import type { Refusal } from "../../lib/http/problem.ts";
 import { type Lookup, lookUp } from "../cache/lookup.ts";
@@ -20,7 +21,7 @@ import type { Fills, FillTask } from "../origin/fills.ts";
 import type { Health } from "../origin/health.ts";
 import type { Prober } from "../origin/prober.ts";
 import { answerHit, answerWith, type Content } from "./answer.ts";
-import { ALLOWED_METHODS, cacheStatusOf, hasLooped, OPEN_TO_ALL, PREFLIGHT } from "./headers.ts";
+import { ALLOWED_METHODS, hasLooped, OPEN_TO_ALL, PREFLIGHT } from "./headers.ts";
 import type { Result } from "./metrics.ts";
 import { refuse } from "./refusal.ts";
 import { parseTarget, type Target } from "./request.ts";
@@ -160,7 +161,7 @@ export class LiveServer {
     const lines = [
       `${OPEN_TO_ALL}Location: ${pinnedLocation(path, family.id)}`,
       "Cache-Control: no-store",
-      `Cache-Status: ${cacheStatusOf({ detail: "failover" })}`,
+      `Cache-Status: ${cacheStatus({ detail: "failover" })}`,
       `Via: ${this.#via}`,
       "",
     ];

@@ -18,7 +18,7 @@ export type Result =
   | "preflight"
   | "redirect";
 
-const RESULTS: readonly Result[] = [
+export const RESULTS: readonly Result[] = [
   ...(["hit", "miss", "collapsed", "revalidated", "stale", "passed"] as const),
   ...(["missing", "failed", "refused", "preflight", "redirect"] as const),
 ];

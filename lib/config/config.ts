@@ -64,10 +64,14 @@ const missingOf = ({ roles, controlActors }: Pick<Decided, "roles" | "controlAct
   ...CONTROL_ACTORS.filter((actor) => roles.includes("control") && !controlActors.includes(actor)),
 ];
 
+/** An edge that was told of its sites by a file needs nobody either. */
+const standsAlone = (role: Role, { edgeConfig }: Pick<Values, "edgeConfig">): boolean =>
+  STANDS_ALONE.includes(role) || (role === "edge" && edgeConfig !== null);
+
 const checkBackends = (values: Values, decided: Pick<Decided, "roles" | "controlActors">): void => {
   const { roles } = decided;
   const missing = missingOf(decided).join(", ");
-  if (missing === "" || roles.every((role) => STANDS_ALONE.includes(role))) return;
+  if (missing === "" || roles.every((role) => standsAlone(role, values))) return;
   if (values.natsUrl === null) {
     throw new ConfigError("NATS_URL", `is needed: without ${missing} in ROLES this process must reach other nodes.`);
   }
@@ -87,6 +91,7 @@ const checkPorts = (values: Values, roles: readonly Role[], streamers: number): 
   };
   if (has("gateway")) take("PORT", values.port);
   if (has("edge")) take("EDGE_PORT", values.edgePort);
+  if (has("edge") && values.edgeTlsPort !== null) take("EDGE_TLS_PORT", values.edgeTlsPort);
   if (has("streamer") && values.streamerPort !== 0) {
     const last = values.streamerPort + streamers - 1;
     if (last > 65_535) throw new ConfigError("STREAMER_PORT", `leaves no ports for ${streamers} streamers.`);

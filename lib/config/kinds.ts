@@ -94,6 +94,17 @@ export const baseUrl: Kind<string> = kind("an http:// or https:// URL without qu
   return text.replace(/\/+$/, "");
 });
 
+/** Values of another kind with commas between them. */
+export const list = <T>({ takes, parse }: Kind<T>): Kind<readonly T[]> => ({
+  takes: `a list with commas between, each ${takes}`,
+  parse: (text) =>
+    text
+      .split(",")
+      .map((entry) => entry.trim())
+      .filter((entry) => entry !== "")
+      .map(parse),
+});
+
 /** A host as addresses name it. */
 export interface ServerName {
   /** With its port where it has one. */

@@ -1,4 +1,6 @@
 /** Every variable that Castellan reads: help, docs/configuration.md, the doctor and the typed config come from here. */
+
+import { EDGE_VARIABLES } from "./edge-variables.ts";
 import { baseUrl, bytes, cidrList, duration, flag, integer, oneOf, path, port, text, url, wordList } from "./kinds.ts";
 import { PACKAGER_VARIABLES } from "./packager-variables.ts";
 import { fixed, open, ROLES, type Role } from "./variable.ts";
@@ -39,12 +41,7 @@ export const VARIABLES = {
     doc: "The gateway's address as clients see it; put into answers.",
     roles: ["gateway"],
   }),
-  edgePort: fixed("EDGE_PORT", port, "8081", { doc: "Port of the edge.", roles: ["edge"] }),
-  edgePublicUrl: open("EDGE_PUBLIC_URL", baseUrl, {
-    otherwise: "http://HOST:EDGE_PORT",
-    doc: "The edge's address as viewers see it; put into playback answers.",
-    roles: ["gateway", "control"],
-  }),
+  ...EDGE_VARIABLES,
   streamerPort: fixed("STREAMER_PORT", port, "8082", {
     doc: "Port of the first streamer; further ones of this process take the next ports.",
     roles: ["streamer"],
@@ -79,10 +76,6 @@ export const VARIABLES = {
   allowPrivateSources: fixed("ALLOW_PRIVATE_SOURCES", cidrList, "", {
     doc: "Private networks that tenants may name in source and castis URLs, and that a packager's source may lead to.",
     roles: ["control", "streamer", "packager", "edge"],
-  }),
-  edgeCacheBytes: fixed("EDGE_CACHE_BYTES", bytes(MiB), "512MiB", {
-    doc: "Memory for the edge's cache.",
-    roles: ["edge"],
   }),
   healthPort: open("HEALTH_PORT", port, {
     otherwise: "no such listener",

@@ -306,6 +306,8 @@ export class RawHead {
   }
 }
 
+const AROUND = /^[ \t]+|[ \t]+$/g;
+
 /** Value of a field of a whole head by its lower-case name; repeated ones joined by `, ` (RFC 9110 §5.3). */
 export const fieldOf = ({ bytes, fieldsFrom, fieldsTo }: RawHead, name: string): string | undefined => {
   let found: string | undefined;
@@ -316,7 +318,7 @@ export const fieldOf = ({ bytes, fieldsFrom, fieldsTo }: RawHead, name: string):
     if (!isIt) end = at;
     while (bytes[end] !== CR) end += 1;
     if (isIt) {
-      const value = bytes.toString("latin1", at + name.length + 1, end).replace(/^[ \t]+|[ \t]+$/g, "");
+      const value = bytes.toString("latin1", at + name.length + 1, end).replace(AROUND, "");
       found = found === undefined ? value : `${found}, ${value}`;
     }
     at = end + 2;
@@ -331,7 +333,7 @@ export const fieldsOf = ({ bytes, fieldsFrom, fieldsTo }: RawHead): string[] => 
   while (at < fieldsTo) {
     const colon = bytes.indexOf(COLON, at);
     const end = bytes.indexOf(CR, colon);
-    fields.push(bytes.toString("latin1", at, colon), bytes.toString("latin1", colon + 1, end).trim());
+    fields.push(bytes.toString("latin1", at, colon), bytes.toString("latin1", colon + 1, end).replace(AROUND, ""));
     at = end + 2;
   }
   return fields;

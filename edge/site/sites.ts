@@ -1,0 +1,172 @@
+/** The sites that are served now: a configuration's sites with their origins, guards and accounts, changed as one. */
+import type { Log } from "../../lib/log/log.ts";
+import { openSource } from "../../lib/source/open.ts";
+import { NO_SITES, type Site, type SiteOrigin, type Sites } from "../config/sites.ts";
+import { Guard } from "../guard/guard.ts";
+import { contextsOf, RESULTS, type Result } from "../node/metrics.ts";
+import { OriginSet } from "../origin/site/origin-set.ts";
+import type { ContentOrigin, PackagerOrigin, UrlOrigin } from "../origin/site/set-options.ts";
+import { UpstreamError } from "../origin/upstream.ts";
+import type { SiteAccount, SiteContext, SiteOrigins, SiteRuntime } from "./runtime.ts";
+import { hostnameOf } from "./target.ts";
+
+export interface ServedSitesDeps {
+  readonly log: Log;
+  /** Monotonic. */
+  readonly nowMs: () => number;
+  readonly allowPrivateSources: readonly string[];
+  /** Base URLs of the platform's packagers. */
+  readonly packagers: () => readonly string[];
+  /** Counts what a site's requests cost. */
+  readonly accountOf: (site: Site) => SiteAccount;
+  /** A file's word is the operator's; what came over the bus may not lead into private networks. */
+  readonly trusted: boolean;
+}
+
+/** Transfers of a former configuration end by themselves until then. */
+const DRAIN_MS = 300_000;
+/** Spellings of hosts that are remembered. */
+const HOSTS_MAX = 10_000;
+
+const isLive = (origin: SiteOrigin): boolean => origin.kind === "plexbd" && origin.plexbd === "live";
+
+/** Origins whose clients are loaded on first use: a protocol that no site has costs nothing. */
+class LateOrigins implements SiteOrigins {
+  readonly #opening: Promise<OriginSet>;
+  #set: OriginSet | undefined;
+
+  constructor(opening: Promise<OriginSet>) {
+    this.#opening = opening;
+    opening.then(
+      (set) => {
+        this.#set = set;
+      },
+      () => {}, // told to who asks
+    );
+  }
+
+  get isDown(): boolean {
+    const known = this.#set?.health() ?? [];
+    return known.length > 0 && known.every(({ isUp }) => !isUp);
+  }
+
+  async ask(...question: Parameters<OriginSet["ask"]>): ReturnType<OriginSet["ask"]> {
+    if (this.#set) return this.#set.ask(...question);
+    const set = await this.#opening.catch((error: unknown) => {
+      throw new UpstreamError("connect", error);
+    });
+    return set.ask(...question);
+  }
+
+  async close(): Promise<void> {
+    await this.#opening.then(
+      (set) => set.close(),
+      () => {},
+    );
+  }
+}
+
+interface Served extends SiteRuntime {
+  /** Of what its origins were made: who keeps it keeps them, with all that is known of their health. */
+  readonly madeOf: string;
+}
+
+export class ServedSites {
+  readonly #deps: ServedSitesDeps;
+  #sites: Sites = NO_SITES;
+  #byId = new Map<string, Served>();
+  /** Hosts as requests write them. */
+  readonly #byHost = new Map<string, Served | undefined>();
+  readonly #draining = new Set<{ readonly timer: NodeJS.Timeout; readonly origins: SiteOrigins }>();
+
+  constructor(deps: ServedSitesDeps) {
+    this.#deps = deps;
+  }
+
+  get all(): readonly SiteRuntime[] {
+    return [...this.#byId.values()];
+  }
+
+  /** From now on these are served; origins that are as they were go on. */
+  apply(sites: Sites): void {
+    const before = this.#byId;
+    this.#byId = new Map(sites.all.map((site) => [site.id, this.#served(site, before.get(site.id))]));
+    this.#sites = sites;
+    this.#byHost.clear();
+    const kept = new Set([...this.#byId.values()].map(({ origins }) => origins));
+    for (const { origins } of before.values()) if (!kept.has(origins)) this.#drain(origins);
+  }
+
+  /** The site of a request's Host; undefined where none has it. */
+  find(host: string): SiteRuntime | undefined {
+    if (this.#byHost.has(host)) return this.#byHost.get(host);
+    if (this.#byHost.size >= HOSTS_MAX) this.#byHost.clear();
+    const site = this.#sites.find(hostnameOf(host));
+    const served = site && this.#byId.get(site.id);
+    this.#byHost.set(host, served);
+    return served;
+  }
+
+  async close(): Promise<void> {
+    const drained = [...this.#draining].map(({ timer, origins }) => {
+      clearTimeout(timer);
+      return origins;
+    });
+    this.#draining.clear();
+    await Promise.all([...this.all, ...drained.map((origins) => ({ origins }))].map(({ origins }) => origins.close()));
+  }
+
+  #drain(origins: SiteOrigins): void {
+    const timer = setTimeout(() => {
+      this.#draining.delete(entry);
+      void origins.close();
+    }, DRAIN_MS).unref();
+    const entry = { timer, origins };
+    this.#draining.add(entry);
+  }
+
+  #served(site: Site, before: Served | undefined): Served {
+    const { origins, parents, health, hostnames, signing } = site;
+    const madeOf = JSON.stringify({ origins, parents, health, hostnames });
+    const account = before?.account ?? this.#deps.accountOf(site);
+    const contexts = Object.fromEntries(
+      RESULTS.map((result) => [result, { ...contextsOf()[result], account }]),
+    ) as Record<Result, SiteContext>; // one for each of the type's values
+    return {
+      site,
+      madeOf,
+      account,
+      contexts,
+      guard: signing && new Guard(signing.keys, { prefix: signing.prefix }),
+      origins: before?.madeOf === madeOf ? before.origins : new LateOrigins(this.#open(site)),
+    };
+  }
+
+  async #open(site: Site): Promise<OriginSet> {
+    const { log, nowMs, allowPrivateSources, packagers, trusted } = this.#deps;
+    const [hostname = ""] = site.hostnames;
+    const made = site.origins.filter((origin) => !isLive(origin)).map((origin) => this.#origin(origin));
+    return new OriginSet({
+      origins: await Promise.all(made),
+      parents: site.parents,
+      ...(site.health ? { health: site.health } : {}),
+      ...{ packagers, site: hostname, trusted, allowPrivateSources, nowMs, log, random: Math.random },
+    });
+  }
+
+  async #origin(origin: SiteOrigin): Promise<UrlOrigin | ContentOrigin | PackagerOrigin> {
+    const { id, order, weight } = origin;
+    switch (origin.kind) {
+      case "http": {
+        const { url, hostHeader } = origin;
+        return { id, order, weight, url, ...(hostHeader === null ? {} : { hostHeader }) };
+      }
+      case "source": {
+        const { log, allowPrivateSources } = this.#deps;
+        return { id, order, weight, source: await openSource(origin.settings, { log, allowPrivateSources }) };
+      }
+      case "plexbd":
+        return { id, order, weight, plexbd: "packager" };
+    }
+  }
+}
