@@ -70,6 +70,4 @@ export const listMembers = (value: string): string[] => {
 
 /** The text of a quoted string (RFC 9110 §5.6.4) without its escapes; undefined when it is not exactly one. */
 export const unquoted = (text: string): string | undefined =>
-  text.length >= 2 && text.startsWith('"') && endOfQuoted(text, 0) === text.length && text.endsWith('"')
-    ? text.slice(1, -1).replaceAll(/\\(.)/g, "$1")
-    : undefined;
+  /^"((?:[^"\\]|\\.)*)"$/s.exec(text)?.[1]?.replaceAll(/\\(.)/gs, "$1");

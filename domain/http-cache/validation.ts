@@ -19,6 +19,9 @@ const ENTITY_TAG = /^(?:W\/)?"[\x21\x23-\x7e\x80-\xff]*"$/;
 export const isStrongEtag = (etag: string | undefined): etag is string =>
   etag?.startsWith('"') === true && ENTITY_TAG.test(etag);
 
+/** Only whether a date is well-formed, or equal to another, is asked here: the century of RFC 850's years is all one. */
+const ANY_TIME_MS = 0;
+
 const opaqueTag = (etag: string): string => (etag.startsWith("W/") ? etag.slice(2) : etag);
 
 /** RFC 9110 §8.8.3.2: equal opaque tags, whether weak or not. */
@@ -33,7 +36,7 @@ export const validatorsOf = (fields: FieldList): StoredValidators => {
     validators.etag = etag;
     if (isStrongEtag(etag)) validators.strongEtag = etag;
   }
-  if (lastModified !== undefined && secondDate === undefined && httpDateMs(lastModified, 0) !== undefined) {
+  if (lastModified !== undefined && secondDate === undefined && httpDateMs(lastModified, ANY_TIME_MS) !== undefined) {
     validators.lastModified = lastModified;
   }
   return validators;
@@ -47,7 +50,7 @@ export const modifiedDateOf = (fields: FieldList): string | undefined => {
   const { lastModified } = validatorsOf(fields);
   if (lastModified !== undefined) return lastModified;
   const date = fieldValue(fields, "date");
-  return date !== undefined && httpDateMs(date, 0) !== undefined ? date : undefined;
+  return date !== undefined && httpDateMs(date, ANY_TIME_MS) !== undefined ? date : undefined;
 };
 
 /** The fields [name, value …] that ask an origin whether a stored answer is still good; empty without a validator. */
@@ -70,8 +73,8 @@ const isForStored = (stored: FieldList, notModified: FieldList): boolean => {
   if (now.etag !== undefined) return then.etag !== undefined && matchesWeakly(now.etag, then.etag);
   if (fieldValue(notModified, "etag") !== undefined) return false;
   if (now.lastModified === undefined) return true;
-  const nowMs = httpDateMs(now.lastModified, 0);
-  return then.lastModified !== undefined && httpDateMs(then.lastModified, 0) === nowMs;
+  const nowMs = httpDateMs(now.lastModified, ANY_TIME_MS);
+  return then.lastModified !== undefined && httpDateMs(then.lastModified, ANY_TIME_MS) === nowMs;
 };
 
 /**
