@@ -1,12 +1,24 @@
 import type { ServiceBroker, ServiceSchema } from "moleculer";
 import { channelChanged, channelDeleted } from "../../contracts/channel.ts";
-import { getSnapshot, purgePackagers, snapshotMade } from "../../contracts/fleet.ts";
+import {
+  acknowledgeConfig,
+  configPublished,
+  getConfig,
+  getEdgeSnapshot,
+  getSnapshot,
+  listConfigAcks,
+  publishConfig,
+  purgePackagers,
+  rollbackConfig,
+  snapshotMade,
+} from "../../contracts/fleet.ts";
 import { streamerReported } from "../../contracts/streamer.ts";
 import { announce, answer, on } from "../../lib/actor/contract.ts";
 import type { Clock } from "../../lib/clock.ts";
 import type { Database } from "../../lib/db/database.ts";
 import type { EventBus } from "../../lib/events/events.ts";
 import type { Log } from "../../lib/log/log.ts";
+import { CdnConfigs } from "./cdn.ts";
 import { Fleet } from "./fleet.ts";
 import { purgeAll } from "./purge.ts";
 import { StreamerWatch } from "./streamer-watch.ts";
@@ -24,9 +36,23 @@ const REFRESH_MS = 15_000;
 /** The registry writes down a streamer's report at about the time at which we hear of it. */
 const REPORT_SETTLES_MS = [300, 2_500] as const;
 
+/** What is asked about CDN customers. */
+const cdnActions = (cdn: CdnConfigs) => ({
+  publishConfig: answer(publishConfig, async (input) => ({ data: await cdn.publish(input) })),
+  rollbackConfig: answer(rollbackConfig, async (input) => ({ data: await cdn.rollback(input) })),
+  getConfig: answer(getConfig, async ({ revision }) => ({ data: await cdn.get(revision) })),
+  configAcks: answer(listConfigAcks, (input) => cdn.acks(input)),
+  edgeSnapshot: answer(getEdgeSnapshot, async ({ haveRevision }) => ({ signed: await cdn.signedAfter(haveRevision) })),
+  acknowledgeConfig: answer(acknowledgeConfig, async (ack) => {
+    await cdn.acknowledge(ack);
+    return {};
+  }),
+});
+
 /** Wiring of the fleet actor: contract ↔ behaviour, and what makes it look at the rows again. */
 export const fleetService = ({ broker, db, events, clock, log }: FleetServiceDeps): ServiceSchema => {
   const fleet = new Fleet({ db, clock, log, made: (version) => announce(broker, snapshotMade, { version }) });
+  const cdn = new CdnConfigs({ db, clock, published: (revision) => announce(broker, configPublished, { revision }) });
   const watch = new StreamerWatch();
   const timers = new Set<NodeJS.Timeout>();
   const refresh = (): Promise<void> =>
@@ -43,6 +69,7 @@ export const fleetService = ({ broker, db, events, clock, log }: FleetServiceDep
   return {
     name: "fleet",
     actions: {
+      ...cdnActions(cdn),
       purgePackagers: answer(purgePackagers, (targets, call) => purgeAll(call, targets)),
       snapshot: answer(getSnapshot, async ({ haveVersion }) => ({ snapshot: await fleet.snapshotFor(haveVersion) })),
     },

@@ -35,8 +35,8 @@ interface Context {
   readonly faults: Faults;
   readonly readText: ReadText;
   readonly homeDir: string;
-  /** By both texts. */
-  readonly certificates: ReadonlyMap<string, ServerCertificate>;
+  /** By both texts: one object for all sites that share a pair. */
+  readonly certificates: Map<string, ServerCertificate>;
 }
 
 const msOf = (text: string | undefined, otherwise: number): number =>
@@ -104,9 +104,12 @@ const compileCertificate = (context: Context, { certificate }: EdgeSite, at: str
   const known = context.certificates.get(pairOf(cert, key));
   if (known) return known;
   const made = serverCertificate(cert, key);
-  if (typeof made !== "string") return Object.freeze(made);
-  context.faults.add(at, made);
-  return null;
+  if (typeof made === "string") {
+    context.faults.add(at, made);
+    return null;
+  }
+  context.certificates.set(pairOf(cert, key), Object.freeze(made));
+  return made;
 };
 
 const compileSite = (context: Context, { id: customer, tenant }: EdgeCustomer, site: EdgeSite, at: string): Site => {
@@ -129,7 +132,7 @@ const compileSite = (context: Context, { id: customer, tenant }: EdgeCustomer, s
   });
 };
 
-const certificatesOf = (former: Sites | undefined): ReadonlyMap<string, ServerCertificate> =>
+const certificatesOf = (former: Sites | undefined): Map<string, ServerCertificate> =>
   new Map(
     (former?.all ?? []).flatMap(({ certificate }) =>
       certificate ? [[pairOf(certificate.cert, certificate.key), certificate] as const] : [],

@@ -3,14 +3,14 @@
  * by the system's own notice where that comes, and by the files' times in any case. What is applied is always a whole
  * configuration; a bad one is told and changes nothing.
  */
-import { type BigIntStats, type FSWatcher, readFileSync, statSync, watch } from "node:fs";
-import { stat } from "node:fs/promises";
+import { type FSWatcher, watch } from "node:fs";
 import { dirname, resolve } from "node:path";
 import type { Log } from "../../lib/log/log.ts";
 import { parseConfigText } from "../fleet/config-text.ts";
 import { compileConfig } from "./compile.ts";
 import { ConfigRefused, sentenceOf } from "./refused.ts";
 import type { Sites } from "./sites.ts";
+import { StampedFiles } from "./stamped-files.ts";
 
 const POLL_MS = 2_000;
 /** Editors and certbot write in several steps: a look waits for them. */
@@ -18,30 +18,18 @@ const SETTLES_MS = 100;
 
 const reasonOf = (error: unknown): string => (error as NodeJS.ErrnoException).code ?? String(error);
 
-/** Changes whenever the file does: replaced, written to, there or not there. */
-const stampOf = (found: BigIntStats | undefined): string =>
-  found ? `${found.ino} ${found.mtimeNs} ${found.ctimeNs} ${found.size}` : "not there";
-/** Every file that was looked at → its stamp from before it was read. */
-type Stamps = Map<string, string>;
-
-const readStamped = (file: string, stamps: Stamps): string => {
-  stamps.set(file, stampOf(statSync(file, { bigint: true, throwIfNoEntry: false })));
-  return readFileSync(file, "utf8");
-};
-
-/** `stamps` is filled also where the configuration is refused. */
-const load = (path: string, stamps: Stamps, former?: Sites): Sites => {
+const load = (path: string, files: StampedFiles, former?: Sites): Sites => {
   let text: string;
   try {
-    text = readStamped(path, stamps);
+    text = files.readText(path);
   } catch (error) {
     throw new ConfigRefused([{ path: "", message: `the file ${path} can't be read (${reasonOf(error)})` }]);
   }
-  return compileConfig(parseConfigText(text), { readText: (file) => readStamped(resolve(file), stamps), former });
+  return compileConfig(parseConfigText(text), { readText: files.readText, former });
 };
 
 /** Reads, checks and compiles a file with the certificates that it names. Throws ConfigRefused. */
-export const loadConfigFile = (path: string): Sites => load(resolve(path), new Map());
+export const loadConfigFile = (path: string): Sites => load(path, new StampedFiles());
 
 /** What is wrong with a file, a line each; empty where an edge would start with it. */
 export const checkConfigFile = (path: string): string[] => {
@@ -52,13 +40,6 @@ export const checkConfigFile = (path: string): string[] => {
     if (error instanceof ConfigRefused) return error.errors.map(sentenceOf);
     throw error;
   }
-};
-
-const hasChanged = async (stamps: Stamps): Promise<boolean> => {
-  for (const [file, stamp] of stamps) {
-    if (stampOf(await stat(file, { bigint: true }).catch(() => undefined)) !== stamp) return true;
-  }
-  return false;
 };
 
 export interface ConfigFileDeps {
@@ -73,7 +54,7 @@ export interface ConfigFileDeps {
 export class ConfigFile {
   readonly #deps: ConfigFileDeps;
   readonly #path: string;
-  #stamps: Stamps = new Map();
+  #files = new StampedFiles();
   #sites: Sites | undefined;
   #watcher: FSWatcher | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -128,7 +109,7 @@ export class ConfigFile {
   }
 
   async #look(): Promise<void> {
-    if ((await hasChanged(this.#stamps)) && !this.#stopped) this.#tryLoad();
+    if ((await this.#files.haveChanged()) && !this.#stopped) this.#tryLoad();
   }
 
   #tryLoad(): boolean {
@@ -145,13 +126,9 @@ export class ConfigFile {
   }
 
   #load(): void {
-    const stamps: Stamps = new Map();
-    try {
-      const sites = load(this.#path, stamps, this.#sites);
-      this.#deps.apply(sites);
-      this.#sites = sites;
-    } finally {
-      this.#stamps = stamps;
-    }
+    this.#files = new StampedFiles(); // what a refused configuration names is watched too: it may be mended
+    const sites = load(this.#path, this.#files, this.#sites);
+    this.#deps.apply(sites);
+    this.#sites = sites;
   }
 }

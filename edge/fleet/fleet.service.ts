@@ -1,7 +1,16 @@
 /** The edge's one door to the bus: it asks for snapshots and hears that there are new ones. */
 import type { ServiceBroker } from "moleculer";
-import { getSnapshot, type Snapshot, snapshotMade } from "../../contracts/fleet.ts";
+import {
+  acknowledgeConfig,
+  configPublished,
+  getEdgeSnapshot,
+  getSnapshot,
+  type SignedConfig,
+  type Snapshot,
+  snapshotMade,
+} from "../../contracts/fleet.ts";
 import { on, send } from "../../lib/actor/contract.ts";
+import type { ConfigAck } from "./config-feed.ts";
 
 /** Of a broker that is started. */
 export const askSnapshot =
@@ -14,6 +23,28 @@ export const listenForHints = (broker: ServiceBroker, hinted: (version: number) 
   const service = broker.createService({
     name: "edge-fleet",
     events: { ...on(snapshotMade, ({ version }) => hinted(version)) },
+  });
+  return () => broker.destroyService(service);
+};
+
+/** The same for configurations of CDN customers: null where the edge has the newest. */
+export const askConfig =
+  (broker: ServiceBroker) =>
+  async (haveRevision: number): Promise<SignedConfig | null> =>
+    (await send(broker, getEdgeSnapshot, { haveRevision })).signed;
+
+/** Says what became of a configuration here. */
+export const acknowledgeTo =
+  (broker: ServiceBroker, nodeId: string) =>
+  async ({ revision, applied, errors }: ConfigAck): Promise<void> => {
+    await send(broker, acknowledgeConfig, { nodeId, revision, applied, errors: [...errors] });
+  };
+
+/** Calls back whenever a configuration is published, until the returned function is called. */
+export const listenForConfigs = (broker: ServiceBroker, hinted: (revision: number) => void): (() => Promise<void>) => {
+  const service = broker.createService({
+    name: "edge-config",
+    events: { ...on(configPublished, ({ revision }) => hinted(revision)) },
   });
   return () => broker.destroyService(service);
 };
