@@ -1,7 +1,8 @@
 /**
  * The edge as it is shipped against Debian's nginx, Varnish, Traffic Server and hitch, each on CPU 0, viewers and
  * origin on CPU 1, in a network namespace of its own. Needs root, cc, wrk and openssl; a peer that is not there is not
- * shown. BENCH_ONLY names figures, BENCH_ROUNDS and BENCH_SAMPLE_MS make a run shorter, BENCH_KEEP=off keeps nothing.
+ * shown. BENCH_ONLY names figures (`hit-2k,herd`), BENCH_ROUNDS, BENCH_SAMPLE_MS and BENCH_CUTS make a run shorter,
+ * BENCH_KEEP=off keeps nothing.
  */
 
 import { CUT } from "./edge/cut.ts";
@@ -19,6 +20,7 @@ import { Cleanup } from "./live.fixture.ts";
 import { type Row, report } from "./report.ts";
 
 const EXIT_USAGE = 64;
+const EXIT_BROKEN_OFF = 130;
 const FIGURES: readonly Figure[] = [...HITS, ...TLS, ...HERD, ...CUT, ...DOWN, ...TAIL, ...DISK, ...SLOW_CLIENTS];
 
 const say = (line: string): void => void process.stderr.write(`${line}\n`);
@@ -50,7 +52,7 @@ const main = async (cleanup: Cleanup): Promise<void> => {
   for (const group of new Set(figures.map((figure) => figure.group))) {
     const rows: Row[] = [];
     for (const figure of figures.filter((one) => one.group === group)) rows.push(...(await rowsOf(figure, stage)));
-    report(`The edge: ${group}, one core, loopback, ${congestionControl()}`, rows);
+    report(`The edge: ${group}, one core, loopback (the sender pays for receiving, too), ${congestionControl()}`, rows);
   }
 };
 
@@ -58,5 +60,9 @@ const obstacle = enterNamespace();
 if (obstacle !== undefined) say(`skipped: ${obstacle}`);
 else {
   const cleanup = new Cleanup();
+  // Servers must not outlive a run that is broken off.
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    process.once(signal, () => void cleanup.run().finally(() => process.exit(EXIT_BROKEN_OFF)));
+  }
   await main(cleanup).finally(() => cleanup.run());
 }

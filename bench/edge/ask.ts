@@ -17,15 +17,13 @@ export interface Ask {
   readonly port: number;
   readonly path: string;
   readonly range?: string;
-  /** Connections that are kept; a new one each time without. */
-  readonly agent?: Agent;
   readonly deadlineMs?: number;
 }
 
 const DEADLINE_MS = 20_000;
 
 /** Never rejects: status 0 is none, in time or at all. */
-export const ask = ({ port, path, range, agent, deadlineMs = DEADLINE_MS }: Ask): Promise<Answer> =>
+export const ask = ({ port, path, range, deadlineMs = DEADLINE_MS }: Ask): Promise<Answer> =>
   new Promise((resolve) => {
     const startedAt = performance.now();
     const chunks: Buffer[] = [];
@@ -37,7 +35,7 @@ export const ask = ({ port, path, range, agent, deadlineMs = DEADLINE_MS }: Ask)
       const first = firstMs < 0 ? totalMs : firstMs;
       resolve({ status, headers, body: Buffer.concat(chunks), isBroken, firstMs: first, totalMs });
     };
-    const options = { host: "127.0.0.1", port, path, agent: agent ?? new Agent(), headers: range ? { range } : {} };
+    const options = { host: "127.0.0.1", port, path, agent: new Agent(), headers: range ? { range } : {} };
     const request = get(options, (response) => {
       status = response.statusCode ?? 0;
       headers = response.headers;

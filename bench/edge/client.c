@@ -72,7 +72,7 @@ static void read_paths(const char *file) {
   while (request_count < PATHS_MAX && fgets(line, sizeof line, in)) {
     line[strcspn(line, "\n")] = 0;
     int bytes = asprintf(&requests[request_count].text,
-                         "GET %s HTTP/1.1\r\nHost: bench.example\r\nUser-Agent: bench\r\nAccept: */*\r\n\r\n", line);
+                         "GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: bench\r\nAccept: */*\r\n\r\n", line);
     requests[request_count++].bytes = bytes;
   }
   fclose(in);

@@ -57,7 +57,7 @@ const rows = async (stage: Stage): Promise<Row[]> => {
     }
   }
   const own = herds.get(OURS);
-  const what = `${VIEWERS} viewers at once of a cold object of 4 MiB, ${ROUNDS} times`;
+  const what = `${VIEWERS} viewers at once of a cold object of 4 MiB, ${ROUNDS} rounds`;
   const row = (name: string, label: string, goal: string, key: keyof Herd): Row => {
     const theirs = herds.get(name);
     const value = own ? told(own, VIEWERS) : "not shown";

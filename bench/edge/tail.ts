@@ -69,7 +69,7 @@ const rows = async (stage: Stage): Promise<Row[]> => {
     return known ? told(known) : "not shown";
   };
   const goal = `first byte ≤ ${(median(trips) + 10).toFixed(0)} ms (the origin's own ${median(trips).toFixed(0)} ms + 10), kept`;
-  const what = `last 100 KB of 4 MiB, ${BEGUN_MS} ms after another viewer began at the front, ${ROUNDS} times`;
+  const what = `last 100 KB of 4 MiB, ${BEGUN_MS} ms after another viewer began at the front, ${ROUNDS} rounds`;
   return ["nginx", "Varnish", "ATS"].map((name) => ({
     what,
     value: tell(OURS),

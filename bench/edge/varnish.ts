@@ -26,6 +26,9 @@ export const startHitch = async (cleanup: Cleanup, place: Place, varnish: CacheS
       `frontend = "[127.0.0.1]:${on}"`,
       `backend = "[127.0.0.1]:${varnish.port}"`,
       `pem-file = "${place.certificate.bothFile}"`,
+      // It refuses to work as root.
+      'user = "nobody"',
+      'group = "nogroup"',
       "workers = 1",
       "tls-protos = TLSv1.3",
       "quiet = on",
