@@ -211,6 +211,6 @@ export const listConfigAcks = ask("fleet.configAcks", {
     method: "GET",
     path: "/cdn/config/acks",
     ...cdn,
-    summary: "Which edge serves which revision since when, and which one it refused and why.",
+    summary: "What each edge said last of each revision: that it serves it, or why it refused it.",
   },
 });

@@ -51,6 +51,31 @@ export const EXAMPLES: Readonly<Record<string, Readonly<Record<string, Example>>
       },
     },
   },
+  "fleet.publishConfig": {
+    site: {
+      summary: "One customer's hostname in front of its own origin",
+      value: {
+        customers: [
+          {
+            id: "acme",
+            sites: [
+              {
+                hostnames: ["cdn.acme.example"],
+                origins: [{ id: "a", url: "https://origin.acme.example" }],
+                rules: [
+                  { suffixes: [".m3u8"], cache: "honour", ttl: "2s" },
+                  { cache: "honour", ttl: "1h" },
+                ],
+              },
+            ],
+          },
+        ],
+      },
+    },
+  },
+  "fleet.rollbackConfig": {
+    former: { summary: "Back to a former revision", value: { revision: 1795305000 } },
+  },
   "fleet.purgePackagers": {
     files: {
       summary: "A set with all of its renditions, and everything below a folder",

@@ -15,6 +15,9 @@ const WITHOUT_TENANT: Readonly<Record<string, string>> = {
   event_consumer: "which actor wants which facts",
   event_todo: "what of the outbox is not delivered yet",
   fleet_snapshot: "one row: the number of the edges' newest snapshot and a hash of what it holds",
+  cdn_signing_key: "one row, the platform's: what edges' configurations are signed with; not there inside of a tenant",
+  cdn_config: "CDN customers are the platform's: tenants and third parties in one; not there inside of a tenant",
+  cdn_config_ack: "which edge took which of them; edges serve all tenants; not there inside of a tenant",
   "migration.applied": "of the owner, out of the application's reach",
   "migration.checksum": "of the owner, out of the application's reach",
 };
