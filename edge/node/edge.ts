@@ -18,6 +18,7 @@ import { Health } from "../origin/health.ts";
 import { Prober } from "../origin/prober.ts";
 import { Upstream, type UpstreamTimeouts } from "../origin/upstream.ts";
 import { SiteFills } from "../site/fills.ts";
+import { Finder } from "../site/finder.ts";
 import type { SiteRuntime } from "../site/runtime.ts";
 import { SiteServer } from "../site/server.ts";
 import { ServedSites } from "../site/sites.ts";
@@ -89,7 +90,12 @@ const wire = ({ config, broker, log, clock, nowMs = () => performance.now(), tim
     fleet && new LiveServer({ ...state, directory: fleet, fills, prober: new Prober(state), contexts: contextsOf() });
   const objects = new SiteObjects(state);
   const siteFills = new SiteFills({ ...state, budget, store: objects, objectBytesMax: OBJECT_BYTES_MAX });
-  const siteServer = new SiteServer({ ...state, objects, fills: siteFills });
+  const finder = new Finder({ ...state, objects, fills: siteFills });
+  const siteServer = new SiteServer({
+    ...state,
+    find: (request, plan) => finder.find(request, plan),
+    invalidate: (key) => objects.invalidate(key),
+  });
   const sites = new ServedSites({
     ...{ log, nowMs, allowPrivateSources },
     packagers: () => edgePackagerUrls,

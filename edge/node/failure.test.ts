@@ -268,9 +268,9 @@ describe("a playlist", () => {
     const stale = await get(at(MEDIA));
     assert.equal(stale.status, 200);
     assert.equal(stale.headers["cache-status"], "castellan-edge; fwd=stale; detail=stale-if-error");
-    edge.pass(1_600);
+    edge.pass(1_200);
     assert.equal((await get(at(MEDIA))).status, 200);
-    edge.pass(500);
+    edge.pass(1_000);
     const gone = await get(at(MEDIA));
     assert.equal(gone.status, 502);
     assert.equal(gone.headers["cache-control"], "no-store");

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
-import { writeFile } from "node:fs/promises";
+import { utimes, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { createRequire } from "node:module";
 import type { AddressInfo } from "node:net";
@@ -24,9 +24,13 @@ const BODY = patterned(SIZE);
 const PATH = `${FOLDER}/v0/5.m4s`;
 
 /** The judge, serving the same bytes; gives the validators that it has for them. */
+/** A date is a strong validator once its second is over (RFC 9110 §8.8.2.2). */
+const OLD = new Date("2026-01-01T00:00:00Z");
+
 const judge = async (t: TestContext) => {
   const dir = await tempDir(t);
   await writeFile(join(dir, "5.m4s"), BODY);
+  await utimes(join(dir, "5.m4s"), OLD, OLD);
   const server = createServer((request, response) => send(request, "/5.m4s", { root: dir }).pipe(response));
   server.listen(0, "127.0.0.1");
   await once(server, "listening");

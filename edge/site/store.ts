@@ -3,6 +3,7 @@ import { LRUCache } from "lru-cache";
 import type { Cache, Stored } from "../cache/stored.ts";
 import { entryOf } from "./entry.ts";
 import type { FillTask, Kept, SiteStore } from "./fills.ts";
+import type { Plan } from "./verdict.ts";
 
 /** How long it is remembered that answers to an address are for one request alone ("hit for miss"). */
 const UNCACHEABLE_MS = 120_000;
@@ -28,12 +29,12 @@ export class SiteObjects implements SiteStore {
     this.#nowMs = nowMs;
   }
 
-  get(key: string, _siteId: string): Stored | undefined {
+  get(key: string, _plan: Plan): Stored | undefined {
     return this.#cache.get(key);
   }
 
   /** What the disk has of it, now in memory too. */
-  async fromDisk(_key: string, _siteId: string): Promise<Stored | undefined> {
+  async fromDisk(_key: string, _plan: Plan): Promise<Stored | undefined> {
     return undefined;
   }
 

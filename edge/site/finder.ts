@@ -1,0 +1,180 @@
+/**
+ * Phases "lookup" and "fill": what the cache has for a request, and what is done where that is nothing, or nothing fresh
+ * (RFC 9111 §4). Nothing is written to the viewer here.
+ */
+import type { CacheStatusParts, Forwarded } from "../../domain/http-cache/cache-status.ts";
+import { fieldValue } from "../../domain/http-cache/fields.ts";
+import { isLoop, requestFieldsToForward } from "../../domain/http-cache/forward.ts";
+import { varyKey } from "../../domain/http-cache/vary.ts";
+import type { RawRequest } from "../../lib/http/exchange.ts";
+import type { Stored } from "../cache/stored.ts";
+import type { Result } from "../node/metrics.ts";
+import type { SiteFill, SiteOutcome } from "./fill.ts";
+import type { FillTask, SiteFills } from "./fills.ts";
+import type { SiteObjects } from "./store.ts";
+import type { Plan, Verdict } from "./verdict.ts";
+
+export interface FinderDeps {
+  readonly objects: SiteObjects;
+  readonly fills: SiteFills;
+  /** Monotonic. */
+  readonly nowMs: () => number;
+  /** This edge's pseudonym in Via and CDN-Loop. */
+  readonly name: string;
+}
+
+/** The parts of a request that choose an answer. */
+export type Asked = Pick<RawRequest, "header" | "fields" | "path">;
+
+/** After an answer that had to be stale, nobody is asked again for so long. */
+const STALE_RECHECK_MS = 1_000;
+/** A fill that broke off before this request got anything is begun anew for it once. */
+const TRIES_MAX = 2;
+
+export class Finder {
+  readonly #deps: FinderDeps;
+
+  constructor(deps: FinderDeps) {
+    this.#deps = deps;
+  }
+
+  find(request: Asked, plan: Plan): Verdict | Promise<Verdict> {
+    const key = this.#keyOf(request, plan);
+    const stored = this.#deps.objects.get(key, plan);
+    return stored ? this.#have(request, plan, { key, stored }) : this.#ask(request, plan, { key, stored });
+  }
+
+  #keyOf(request: Asked, { key }: Plan): string {
+    const names = this.#deps.objects.varyNames(key);
+    return names === undefined ? key : `${key}\n${varyKey(names, (name) => request.header(name))}`;
+  }
+
+  /** Something is stored: fresh, or good enough while somebody asks, or to be asked about before it serves. */
+  #have(request: Asked, plan: Plan, found: Have): Verdict | Promise<Verdict> {
+    const { key, stored } = found;
+    const nowMs = this.#deps.nowMs();
+    if (nowMs < stored.freshUntilMs) return { kind: "hit", stored };
+    const isResting = nowMs < stored.askAgainAtMs;
+    const isDown = nowMs < stored.staleUntilMs && plan.runtime.origins.isDown;
+    if (!isResting && !isDown && nowMs >= stored.revalidateUntilMs) return this.#ask(request, plan, found);
+    if (!isResting) {
+      // One request beside the viewers'; the next is not before a second has passed.
+      stored.askAgainAtMs = nowMs + STALE_RECHECK_MS;
+      this.#deps.fills.join(this.#taskOf(request, plan, { key, stored }));
+    }
+    const status: CacheStatusParts = { hit: true, ttlMs: stored.freshUntilMs - nowMs, detail: "stale" };
+    return this.#shown(stored, "stale", status);
+  }
+
+  #shown({ described, body, bornAtMs }: Stored, result: Result, status: CacheStatusParts): Verdict {
+    return { kind: "content", result, content: { described, body, ageMs: this.#deps.nowMs() - bornAtMs, status } };
+  }
+
+  #taskOf(request: Asked, plan: Plan, { key, stored }: Found): FillTask {
+    const { target, runtime, rule, key: primaryKey } = plan;
+    const { fields: sent } = request;
+    const fields = requestFieldsToForward(sent, { via: this.#deps.name });
+    const requestField = (name: string): string | undefined => fieldValue(sent, name);
+    return { primaryKey, key, runtime, rule, target, fields, requestField, stored, kind: "asked" };
+  }
+
+  async #ask(request: Asked, plan: Plan, { key: firstKey, stored }: Found): Promise<Verdict> {
+    if (isLoop(request.fields, this.#deps.name)) {
+      return { kind: "problem", result: "refused", refusal: { code: "REQUEST_LOOPED" } };
+    }
+    const { objects } = this.#deps;
+    const fwd: Forwarded = stored ? "stale" : objects.varyNames(plan.key) ? "vary-miss" : "uri-miss";
+    let key = firstKey;
+    for (let tries = 1; tries <= TRIES_MAX; tries += 1) {
+      if (objects.isUncacheable(key))
+        return { kind: "pass", status: { fwd, detail: "uncacheable" }, answer: undefined };
+      const restored = stored ? undefined : await objects.fromDisk(key, plan);
+      if (restored) return this.#have(request, plan, { key, stored: restored });
+      const filling = this.#fillFor(request, this.#taskOf(request, plan, { key, stored }));
+      if (!filling) return this.#instead(request, { stored, isLate: false, isBusy: true });
+      const outcome = await filling.fill.settled;
+      const verdict = this.#settled(request, { ...filling, outcome, fwd, stored });
+      if (verdict !== "again") return verdict;
+      key = this.#keyOf(request, plan); // by now it is known what it varies by
+    }
+    return this.#instead(request, { stored, isLate: false, isBusy: false });
+  }
+
+  #fillFor(request: Asked, task: FillTask): Filling | undefined {
+    const { fills } = this.#deps;
+    // What an origin answers to somebody's credentials is not for those who wait (RFC 9111 §3.5).
+    if (request.header("authorization") === undefined) return fills.join(task);
+    const fill = fills.alone(task);
+    return fill && { fill, isJoined: false };
+  }
+
+  /** By how the fill came out; `again`: the answer is not for this request. */
+  #settled(request: Asked, settled: Settled): Verdict | "again" {
+    const { outcome, isJoined, fwd, fill, stored } = settled;
+    switch (outcome.kind) {
+      case "body":
+        return this.#fromBody(request, { ...settled, outcome });
+      case "renewed": {
+        const status: CacheStatusParts = { fwd, fwdStatus: 304, stored: true, collapsed: isJoined };
+        return this.#shown(outcome.stored, isJoined ? "collapsed" : "revalidated", status);
+      }
+      case "passed": {
+        const answer = isJoined ? undefined : outcome.take();
+        return { kind: "pass", status: { fwd, detail: outcome.reason }, answer };
+      }
+      case "failed":
+        if (isJoined && fill.task.stored !== stored) return "again";
+        return this.#instead(request, { stored, isLate: outcome.isLate, isBusy: outcome.isBusy });
+    }
+  }
+
+  #fromBody(request: Asked, { outcome, fill, fwd, isJoined }: SettledBody): Verdict | "again" {
+    const { described, body, bornAtMs, isStored, vary } = outcome;
+    const isOther = vary !== undefined && vary.key !== varyKey(vary.names, (name) => request.header(name));
+    if ((isOther && isJoined) || body.state === "broken") return "again";
+    const status: CacheStatusParts = { fwd, stored: isStored, collapsed: isJoined };
+    return {
+      kind: "content",
+      result: isJoined ? "collapsed" : "miss",
+      content: { described, body, ageMs: this.#deps.nowMs() - bornAtMs, status },
+      bringNear: (start, end) => void fill.bringNear(start, end),
+    };
+  }
+
+  /** No origin gives anything: what is stored stands in (RFC 5861 §4), else that is said. */
+  #instead({ path }: Asked, { stored, isLate, isBusy }: Lost): Verdict {
+    const nowMs = this.#deps.nowMs();
+    if (stored && nowMs < stored.staleUntilMs) {
+      stored.askAgainAtMs = Math.min(nowMs + STALE_RECHECK_MS, stored.staleUntilMs);
+      return this.#shown(stored, "stale", { fwd: "stale", detail: "stale-if-error" });
+    }
+    if (isBusy) return { kind: "problem", result: "failed", refusal: { code: "EDGE_BUSY" } };
+    const code = isLate ? "UPSTREAM_TIMEOUT" : "UPSTREAM_FAILED";
+    return { kind: "problem", result: "failed", refusal: { code, data: { path } } };
+  }
+}
+
+interface Found {
+  readonly key: string;
+  readonly stored: Stored | undefined;
+}
+interface Have extends Found {
+  readonly stored: Stored;
+}
+interface Lost {
+  readonly stored: Stored | undefined;
+  readonly isLate: boolean;
+  readonly isBusy: boolean;
+}
+interface Filling {
+  readonly fill: SiteFill;
+  readonly isJoined: boolean;
+}
+interface Settled extends Filling {
+  readonly outcome: SiteOutcome;
+  readonly fwd: Forwarded;
+  readonly stored: Stored | undefined;
+}
+interface SettledBody extends Settled {
+  readonly outcome: Extract<SiteOutcome, { kind: "body" }>;
+}
