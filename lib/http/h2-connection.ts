@@ -41,6 +41,7 @@ export class H2Connection implements H2Port, Timed {
     this.remoteAddress = remoteAddress;
     this.#host = host;
     socket.on("error", ignored);
+    socket.on("end", () => this.#ended());
     socket.on("close", () => this.#gone());
     this.#session = performServerHandshake(socket, sessionOptions(host.limits));
     this.#session.on("error", ignored);
@@ -151,6 +152,13 @@ export class H2Connection implements H2Port, Timed {
   #break(): void {
     this.#isEnding = true;
     this.#session.destroy(new Error("turned away"), constants.NGHTTP2_ENHANCE_YOUR_CALM);
+    this.deadlines.set(this, this.limits.lingerMs);
+  }
+
+  /** Nobody opens a window any more for what is still to be sent. */
+  #ended(): void {
+    this.#isEnding = true;
+    this.#session.destroy();
     this.deadlines.set(this, this.limits.lingerMs);
   }
 
