@@ -18,6 +18,7 @@ const SUFFIXES_MAX = 50;
 const QUERY_NAMES_MAX = 50;
 const KEYS_MAX = 16;
 const TEXT_MAX = 2_000;
+const PATH_MAX = 1_024; // escaped; what a token can name
 const PEM_MAX = 64 * 1024; // a chain of four certificates is under 10 kB
 
 const MS_PER_UNIT: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 };
@@ -77,10 +78,19 @@ const hasNoControls = (text: string): boolean => !/\p{Cc}/u.test(text);
 const Text = z.string().min(1).max(TEXT_MAX).refine(hasNoControls, "must hold no control characters");
 /** A path of the edge's own disk; a relative one begins where the edge was started. */
 const FilePath = Text;
+/** No escape that two readers could take differently: of a slash, a backslash or a control character; none broken. */
+const ESCAPES = /^(?:[^%]|%(?!2f|5c|7f|[01])[0-9a-f]{2})*$/i;
+const DOT_SEGMENT = /\/(?:\.|%2e){1,2}(?:\/|$)/i;
+const isUrlPath = (text: string): boolean =>
+  text.length <= PATH_MAX &&
+  /^\/[^\s?#\\\p{Cc}]*$/u.test(text) &&
+  ESCAPES.test(text) &&
+  !DOT_SEGMENT.test(text) &&
+  text.isWellFormed() &&
+  text.replace(/[^\0-\x7f]+/g, (letters) => encodeURIComponent(letters)).length <= PATH_MAX;
 const UrlPath = z
   .string()
-  .max(TEXT_MAX)
-  .regex(/^\/[^\s?#\p{Cc}]*$/u, "must be a path that begins with a slash, without query or fragment");
+  .refine(isUrlPath, "must be a path that begins with a slash, without query, dot segments or encoded slashes");
 
 const pem = (what: string) =>
   z
@@ -223,14 +233,16 @@ const CacheRule = z
     { path: ["cache"], message: "bypass keeps nothing: ttl, negativeTtl, grace and staleWhileRevalidate mean nothing" },
   );
 
-/** Base64url without padding of at least `minBytes`. */
+/** What a token can name its key by. */
+const KeyId = z.string().regex(/^[A-Za-z0-9_-]{1,32}$/, "must be 1 to 32 letters, digits, _ or -");
+/** Whole bytes, written in the one way: what the last character has beyond them is zero. */
+const BASE64URL = /^(?:[A-Za-z0-9_-]{4})*(?:[A-Za-z0-9_-][AQgw]|[A-Za-z0-9_-]{2}[AEIMQUYcgkosw048])?$/;
 const Base64Url = (minBytes: number, maxBytes: number, what: string) =>
   z
     .string()
     .refine(
       (text) =>
-        /^[A-Za-z0-9_-]*$/.test(text) &&
-        text.length % 4 !== 1 &&
+        BASE64URL.test(text) &&
         Math.floor((text.length * 3) / 4) >= minBytes &&
         Math.floor((text.length * 3) / 4) <= maxBytes,
       `must be ${what} in base64url without padding`,
@@ -243,12 +255,12 @@ const signingOf = (secret: SecretKind) =>
       .array(
         z.discriminatedUnion("algorithm", [
           z.strictObject({
-            id: Id,
+            id: KeyId,
             algorithm: z.literal("HS256"),
             /** At least as long as the hash (RFC 7518 §3.2). */
             secret: secret(Base64Url(32, 256, "32 to 256 bytes")),
           }),
-          z.strictObject({ id: Id, algorithm: z.literal("EdDSA"), publicKey: Base64Url(32, 32, "32 bytes") }),
+          z.strictObject({ id: KeyId, algorithm: z.literal("EdDSA"), publicKey: Base64Url(32, 32, "32 bytes") }),
         ]),
       )
       .min(1)

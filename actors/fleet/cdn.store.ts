@@ -1,4 +1,4 @@
-/** All SQL of CDN customers' configurations: `cdn_signing_key`, `cdn_config` and `cdn_config_ack`. Outside of tenants. */
+/** All SQL of CDN customers' configurations, outside of tenants: `cdn_signing_key`, `cdn_config`, `cdn_config_ack`. */
 import type { FieldError } from "../../contracts/errors.ts";
 import type { SigningPair } from "../../lib/crypto/ed25519.ts";
 import type { Tx } from "../../lib/db/database.ts";

@@ -127,6 +127,15 @@ describe("rules", () => {
     assert.equal(rule("/hls"), DEFAULT_RULE);
   });
 
+  test("are written as people write paths, and fit them in their normal form", () => {
+    const rule = finder(
+      { prefix: "/%7Eann/f%C3%bclle/", cache: "override", ttl: "1s" },
+      { prefix: "/größe/", suffixes: [".ä"], cache: "override", ttl: "2s" },
+    );
+    const ttl = (path: string) => rule(path).ttlMs;
+    assert.deepEqual(["/~ann/f%C3%BClle/a", "/gr%C3%B6%C3%9Fe/x.%C3%A4", "/gr"].map(ttl), [1_000, 2_000, null]);
+  });
+
   test("say everything in ms, and have the usual where they are silent", () => {
     assert.deepEqual(finder({ cache: "honour" })("/"), DEFAULT_RULE);
     const usual: Rule = { ...DEFAULT_RULE, cache: "override", ttlMs: 1_500 };

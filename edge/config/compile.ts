@@ -2,6 +2,7 @@
 import { homedir } from "node:os";
 import type { EdgeConfig, EdgeCustomer, EdgeOrigin, EdgeRule, EdgeSite } from "../../contracts/edge-config.ts";
 import type { FieldError } from "../../contracts/errors.ts";
+import { normalPrefix } from "../../domain/signed-url/token.ts";
 import { duration } from "../../lib/config/kinds.ts";
 import { type ServerCertificate, serverCertificate } from "../../lib/crypto/server-certificate.ts";
 import { ConfigRefused } from "./refused.ts";
@@ -57,11 +58,15 @@ const compileRule = (rule: EdgeRule): Rule =>
     prefetch: rule.prefetch ?? DEFAULT_RULE.prefetch,
   });
 
+/** In the form that requests' paths are compared in; the contract lets only paths through that have one. */
+const normal = (path: string): string => normalPrefix(path) ?? path;
+const escaped = (suffix: string): string => suffix.replace(/[^\0-\x7f]+/g, (letters) => encodeURIComponent(letters));
+
 /** Finds a path's rule; asked once per request. */
 const ruleFinder = (rules: readonly EdgeRule[]): ((path: string) => Rule) => {
   const compiled = rules.map((rule) => ({
-    prefix: rule.prefix ?? "",
-    suffixes: rule.suffixes ?? [""],
+    prefix: rule.prefix === undefined ? "" : normal(rule.prefix),
+    suffixes: rule.suffixes?.map(escaped) ?? [""],
     rule: compileRule(rule),
   }));
   return (path) => {
@@ -126,7 +131,7 @@ const compileSite = (context: Context, { id: customer, tenant }: EdgeCustomer, s
     origins,
     parents: (site.parents ?? []).map(({ id, url }) => ({ id, url: withoutSlash(url) })),
     health: health ? { path: health.path, intervalMs: health.intervalMs ?? HEALTH_INTERVAL_MS } : null,
-    signing: signing ? { prefix: signing.prefix ?? "/", keys: signing.keys } : null,
+    signing: signing ? { prefix: normal(signing.prefix ?? "/"), keys: signing.keys } : null,
     certificate: compileCertificate(context, site, `${at}.certificate`),
     ruleFor: ruleFinder(site.rules ?? []),
   });
@@ -141,12 +146,18 @@ const certificatesOf = (former: Sites | undefined): Map<string, ServerCertificat
 
 /** The sites of a configuration that its schema has let through. Throws ConfigRefused. */
 export const compileConfig = (config: EdgeConfig, { readText, former, homeDir = homedir() }: CompileDeps): Sites => {
-  const context = { faults: new Faults(), readText, homeDir, certificates: certificatesOf(former) };
+  const texts = new Map<string, string>();
+  const read: ReadText = (path) => {
+    const text = readText(path);
+    texts.set(path, text);
+    return text;
+  };
+  const context = { faults: new Faults(), readText: read, homeDir, certificates: certificatesOf(former) };
   const sites = config.customers.flatMap((customer, customerIndex) =>
     customer.sites.map((site, siteIndex) =>
       compileSite(context, customer, site, `customers.${customerIndex}.sites.${siteIndex}`),
     ),
   );
   if (context.faults.list.length > 0) throw new ConfigRefused(context.faults.list);
-  return new Sites(sites);
+  return new Sites(sites, { config, texts });
 };

@@ -72,7 +72,7 @@ export interface Site {
   readonly signing: SiteSigning | null;
   /** The same object for as long as its bytes are the same. */
   readonly certificate: ServerCertificate | null;
-  /** The first rule that fits a path (without its query); DEFAULT_RULE where none does. */
+  /** The first rule that fits a path (in normal form, without its query); DEFAULT_RULE where none does. */
   ruleFor(path: string): Rule;
 }
 
@@ -89,13 +89,22 @@ export const DEFAULT_RULE: Rule = Object.freeze({
 
 const ANY_HOST = "*";
 
+/** A configuration and the texts of the files that it names, by their paths. */
+export interface MadeOf {
+  readonly config: unknown;
+  readonly texts: ReadonlyMap<string, string>;
+}
+
 /** All sites of one configuration. */
 export class Sites {
   readonly all: readonly Site[];
+  /** What they were compiled from, so that another thread can do the same; null: nothing was. */
+  readonly madeOf: MadeOf | null;
   readonly #byHostname = new Map<string, Site>();
   readonly #wildcard: Site | undefined;
 
-  constructor(all: readonly Site[]) {
+  constructor(all: readonly Site[], madeOf: MadeOf | null = null) {
+    this.madeOf = madeOf;
     this.all = Object.freeze([...all]);
     for (const site of all) for (const hostname of site.hostnames) this.#byHostname.set(hostname, site);
     this.#wildcard = this.#byHostname.get(ANY_HOST);

@@ -3,7 +3,10 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { durationMs, type EdgeSite, KEPT } from "../../contracts/edge-config.ts";
 import { duration } from "../../lib/config/kinds.ts";
+import { newSigningPair } from "../../lib/crypto/ed25519.ts";
 import { configOf, parseConfigText } from "../fleet/config-text.ts";
+import { Guard } from "../guard/guard.ts";
+import { compileConfig } from "./compile.ts";
 import { configWith, SECRET, siteWith } from "./config.fixture.ts";
 import { ConfigRefused, sentenceOf } from "./refused.ts";
 
@@ -177,6 +180,45 @@ test("each bad value is told with its path", () => {
     [{ signing: { keys: [{ id: "k", algorithm: "HS256", secret: KEPT }] } }, /^signing\.keys\.0\.secret: must be 32/],
   ];
   for (const [more, expected] of cases) assert.match(ofSite(more)[0] ?? "taken", expected, JSON.stringify(more));
+});
+
+test("a path has one reading", () => {
+  const health = (path: string) => ofSite({ health: { path } });
+  for (const path of ["/", "/a", "/a%20b/", "/ä/", "/a.b/..c", "/%C3%A4", "/%7Euser"])
+    assert.deepEqual(health(path), [], path);
+  const bad = ["", "a", "/a?b", "/a#b", "/a b", "/a\\b", "/a%2fb", "/a%5Cb", "/a%00", "/a%1f", "/a%7F", "/a%", "/a%zz"];
+  for (const path of [
+    ...bad,
+    "/./a",
+    "/a/..",
+    "/%2E%2e/a",
+    "/a\n",
+    "/\ud800",
+    `/${"a".repeat(1_024)}`,
+    `/${"ä".repeat(171)}`,
+  ]) {
+    assert.equal(health(path).length, 1, path);
+  }
+});
+
+test("what opens signed URLs is taken by their guard", () => {
+  const secrets = (sizeBytes: number) => Buffer.alloc(sizeBytes, 0xfb).toString("base64url");
+  const keys = [
+    ...[32, 33, 34, 64, 256].map((size) => ({ id: `k-${size}`, algorithm: "HS256" as const, secret: secrets(size) })),
+    { id: "e_1", algorithm: "EdDSA" as const, publicKey: newSigningPair().publicKey },
+  ];
+  for (const prefix of ["/", "/vod", "/ä/", "/%C3%A4/", "/a%20b", `/${"ä".repeat(170)}`, `/${"a".repeat(1_023)}`]) {
+    assert.deepEqual(ofSite({ signing: { prefix, keys } }), []);
+    const [site] = compileConfig(configWith(siteWith({ signing: { prefix, keys } })), { readText: String }).all;
+    assert.ok(new Guard(site?.signing?.keys ?? [], { prefix: site?.signing?.prefix ?? "" }));
+  }
+  const bad = [`${SECRET.slice(0, -1)}J`, `${SECRET}=`, secrets(31), secrets(257), SECRET.replace("c", "+")];
+  for (const secret of bad) {
+    assert.equal(ofSite({ signing: { keys: [{ id: "k", algorithm: "HS256", secret }] } }).length, 1, secret);
+  }
+  for (const id of ["", "a.b", "a".repeat(33)]) {
+    assert.equal(ofSite({ signing: { keys: [{ id, algorithm: "HS256", secret: SECRET }] } }).length, 1, id);
+  }
 });
 
 test("every list has an end", () => {

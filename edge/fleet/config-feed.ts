@@ -1,7 +1,7 @@
 /**
- * Configurations of CDN customers as they come over the bus. One that is believed (signed by the key that counts), newer
- * than what is served, and good as a whole is applied and kept on disk; any other changes nothing, and the fleet is told
- * why. The edge starts from its disk, and goes on for as long as nobody answers.
+ * Configurations of CDN customers as they come over the bus. One that is believed (signed by the key that counts),
+ * newer than what is served, and good as a whole is applied and kept on disk; any other changes nothing, and the fleet
+ * is told why. The edge starts from its disk, and goes on for as long as nobody answers.
  *
  * The key that counts is the operator's (EDGE_CONFIG_PUBLIC_KEY), or else the first one that a configuration came with:
  * it is pinned on disk, and from then on no other is believed. Deleting `cdn-config.key` lets the next one be first.
