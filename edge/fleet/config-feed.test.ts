@@ -236,6 +236,23 @@ describe("a configuration over the bus", () => {
     assert.equal(at.applied.length, 1);
   });
 
+  test("that the edge fails to serve is told as refused, and tried again", async (t) => {
+    const at = await scene(t);
+    at.has(signed(5, named("a.example")));
+    let fails = true;
+    const apply = (sites: Sites): void => {
+      if (fails) throw new Error("bug");
+      at.applied.push(sites);
+    };
+    const feed = at.make({ apply });
+    await feed.start();
+    assert.deepEqual(refusedWith(at), [": it can't be served; the log of this edge says why"]);
+    assert.equal(feed.revision, 0);
+    fails = false;
+    await feed.refresh();
+    assert.deepEqual([feed.revision, at.serves("a.example")], [5, true]);
+  });
+
   test("is acknowledged when the fleet can be reached again", async (t) => {
     const at = await scene(t);
     at.hears(false);

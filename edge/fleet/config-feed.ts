@@ -178,7 +178,13 @@ export class ConfigFeed {
   }
 
   #serve(published: PublishedConfig, { sites, files }: { sites: Sites; files: StampedFiles }): void {
-    this.#deps.apply(sites);
+    const { apply, log } = this.#deps;
+    try {
+      apply(sites);
+    } catch (error) {
+      log.error({ err: error, revision: published.revision }, "bug: a configuration that was checked can't be served");
+      throw new ConfigRefused([{ path: "", message: "it can't be served; the log of this edge says why" }]);
+    }
     this.#sites = sites;
     this.#files = files;
     this.#published = published;
