@@ -115,6 +115,8 @@ class RawServer implements ConnectionHost, H2Host {
     const own = { ...certificates?.serverOptions(PROTOCOLS), ...tls };
     const server = createTlsServer({ handshakeTimeout: this.limits.firstByteMs, ...own, ...settings }, opened);
     certificates?.follow(server);
+    const { log, name } = options;
+    server.on("tlsClientError", (error) => log.debug({ listener: name, err: error }, "no TLS"));
     server.maxConnections = this.limits.connections + TURNED_AWAY_MAX; // those that shake hands count too
     this.server = server;
   }

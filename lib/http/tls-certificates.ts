@@ -3,6 +3,7 @@
  * All of them are replaced at once while connections go on; the next handshake uses the new ones.
  */
 import { createHash, createPrivateKey, constants as cryptoConstants, randomBytes, X509Certificate } from "node:crypto";
+import { Socket } from "node:net";
 import {
   createSecureContext,
   type SecureContext,
@@ -138,7 +139,7 @@ export class Certificates {
     return {
       ...this.#contextOptions(),
       ALPNProtocols: [...protocols],
-      SNICallback: (name, choose) => this.#choose(name, choose),
+      SNICallback: this.#sniCallback(),
     };
   }
 
@@ -154,13 +155,37 @@ export class Certificates {
     return { ...SHARED, ...own, ticketKeys: this.#ticketKeys };
   }
 
-  /** Without a context the server's own is taken: the default's, or one that can't shake hands. */
-  #choose(name: string, choose: (error: Error | null, context?: SecureContext) => void): void {
-    const { byName } = this.#snapshot;
-    const known = namesToTry(name).find((tried) => byName.has(tried));
-    choose(null, known === undefined ? undefined : byName.get(known));
+  #sniCallback(): NonNullable<TlsOptions["SNICallback"]> {
+    const contextOf = (name: string): SecureContext | undefined => {
+      const { byName } = this.#snapshot;
+      const known = namesToTry(name).find((tried) => byName.has(tried));
+      return known === undefined ? undefined : byName.get(known);
+    };
+    const refuses = (): boolean => this.#snapshot.fallback === undefined;
+    // node:tls calls it on the TLSSocket.
+    return function choose(this: unknown, name, done) {
+      const context = contextOf(name);
+      const refuse = (): void => done(new Error(`no certificate for ${name}`));
+      if (context || !refuses() || !sayUnknown(this, refuse)) {
+        done(null, context); // without one the server's own is taken: the default's, or one that can't shake hands
+      }
+    };
   }
 }
+
+/** A fatal unrecognized_name (RFC 6066 §3, RFC 8446 §6) as it goes out before anything is encrypted. */
+const UNRECOGNIZED_NAME = Buffer.from([0x15, 3, 3, 0, 2, 2, 112]);
+
+/**
+ * OpenSSL says handshake_failure where it has no certificate, and node:tls has no way to say more: the alert is written
+ * beside it. False: this Node does not show the connection below.
+ */
+const sayUnknown = (socket: unknown, said: () => void): boolean => {
+  const below = (socket as { readonly _parent?: unknown } | undefined)?._parent;
+  if (!(below instanceof Socket)) return false;
+  below.write(UNRECOGNIZED_NAME, said);
+  return true;
+};
 
 const checkedKeys = (ticketKeys: Buffer): Buffer => {
   if (ticketKeys.length === TICKET_KEYS_BYTES) return ticketKeys;
