@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { type AccessLogOptions, openAccessLog } from "./access-log.ts";
+import { type AccessEntry, type AccessLogOptions, openAccessLog } from "./access-log.ts";
 import { exchange, keptLog, rawListener } from "./raw.fixture.ts";
 
 const folder = async (t: TestContext): Promise<string> => {
@@ -88,4 +90,128 @@ test("a disk that fails is said once, and requests go on", { skip: noFullDisk },
   }
   await full.close();
   assert.equal(log.lines.filter(({ msg }) => msg === "access log").length, 1);
+});
+
+/** An entry of a handler that knows more than the listener. */
+const entryOf = (entry: Partial<Omit<AccessEntry, "request">> & { host?: string; path?: string } = {}): AccessEntry => {
+  const { host = "cdn.acme.example", path = "/a.ts", ...rest } = entry;
+  const request = {
+    ...{ method: "GET", target: path, path, query: "", host, remoteAddress: "192.0.2.7", encrypted: false },
+    ...{ requestId: "r", signal: new AbortController().signal },
+    header: () => undefined,
+    fields: [],
+    readBody: () => Promise.resolve(Buffer.alloc(0)),
+  };
+  return { request, httpMinor: 1, status: 200, sentBytes: 5, tookMs: 2, isWhole: true, ...rest };
+};
+/** The lines of these entries. */
+const noted = async (t: TestContext, entries: AccessEntry[], options: Partial<AccessLogOptions>): Promise<string[]> => {
+  const path = join(await folder(t), "access.log");
+  const accessLog = await openAccessLog({ path, format: "combined", log: keptLog().log, ...options });
+  for (const entry of entries) accessLog.note(entry);
+  await accessLog.close();
+  return (await readFile(path, "utf8")).split("\n").slice(0, -1);
+};
+const details: AccessLogOptions["details"] = ({ context }) =>
+  typeof context === "string" ? { customer: "acme", cache: context } : undefined;
+
+test("host, customer, cache and time to first byte stand behind what every reader of the format knows", async (t) => {
+  const lines = await noted(t, [entryOf({ context: "hit", firstByteMs: 4.2 }), entryOf()], { details });
+  assert.deepEqual(
+    lines.map((line) => line.replace(/\[.*?\]/, "[]")),
+    [
+      '192.0.2.7 - - [] "GET /a.ts HTTP/1.1" 200 5 "-" "-" "cdn.acme.example" "acme" "hit" 0.004',
+      '192.0.2.7 - - [] "GET /a.ts HTTP/1.1" 200 5 "-" "-" "cdn.acme.example" "-" "-" -',
+    ],
+  );
+  const json = await noted(t, [entryOf({ context: "hit", firstByteMs: 4.2 }), entryOf()], { details, format: "json" });
+  assert.deepEqual(
+    json
+      .map((line) => JSON.parse(line))
+      .map(({ host, customer, cache, ttfbMs }) => ({ host, customer, cache, ttfbMs })),
+    [
+      { host: "cdn.acme.example", customer: "acme", cache: "hit", ttfbMs: 4.2 },
+      { host: "cdn.acme.example", customer: undefined, cache: undefined, ttfbMs: undefined },
+    ],
+  );
+});
+
+test("no host, path or word of the cache ends a line or its quotes", async (t) => {
+  const bad = '"\n\r\t\0\x1b[31m\\\x7f\u2028é" 200';
+  const entry = entryOf({ host: bad, path: `/${bad}`, context: bad });
+  for (const format of ["combined", "json"] as const) {
+    const [line = "", ...rest] = await noted(t, [entry], { details, format });
+    assert.deepEqual(rest, []);
+    if (format === "combined") assert.match(line, /^[ -~]+$/);
+    if (format === "json") assert.deepEqual([JSON.parse(line).host, JSON.parse(line).cache], [bad, bad]);
+    else assert.equal(line.split('"').length, 13, "twelve quotes, all of the format");
+  }
+});
+
+test("of a sampled log one of n has a line, that says so; errors and answers that were cut have each theirs", async (t) => {
+  const entries = Array.from({ length: 100 }, () => entryOf());
+  const errors = [entryOf({ status: 404 }), entryOf({ status: 502 }), entryOf({ isWhole: false })];
+  const all = [...entries.slice(0, 50), ...errors, ...entries.slice(50)];
+  const options = { format: "json", sample: { every: 10, errorsAlways: true } } as const;
+  const lines = (await noted(t, all, options)).map((line) => JSON.parse(line));
+  assert.deepEqual(
+    lines.filter(({ sample }) => sample === undefined).map(({ status, cut }) => [status, cut]),
+    [
+      [404, undefined],
+      [502, undefined],
+      [200, true],
+    ],
+  );
+  assert.equal(
+    lines.reduce((sum, { sample = 1 }) => sum + sample, 0),
+    103,
+  );
+  const sampled = await noted(t, all, { sample: { every: 10, errorsAlways: false } });
+  assert.equal(sampled.length, 10);
+});
+
+test("dropped lines are said, with how many", async (t) => {
+  const log = keptLog();
+  const path = join(await folder(t), "access.log");
+  const accessLog = await openAccessLog({ path, format: "combined", log: log.log, heldBytesMax: 1_000 });
+  for (let index = 0; index < 100; index += 1) accessLog.note(entryOf());
+  await accessLog.close();
+  const said = log.lines.filter(({ msg }) => msg === "access log: lines were dropped").map(({ count }) => count);
+  assert.deepEqual(said, [accessLog.droppedCount]);
+});
+
+const STUCK = `
+  import { openAccessLog } from ${JSON.stringify(join(import.meta.dirname, "access-log.ts"))};
+  const warn = (data) => process.send({ dropped: data.count });
+  const log = await openAccessLog({ path: "-", format: "json", log: { warn, error: warn }, flushMs: 1, heldBytesMax: 100_000 });
+  const request = { method: "GET", path: "/", remoteAddress: "::1", host: "h", header: () => undefined };
+  const entry = { request, httpMinor: 1, status: 200, sentBytes: 1, tookMs: 1, isWhole: true };
+  for (let round = 0; round < 100; round += 1) {
+    for (let line = 0; line < 500; line += 1) log.note(entry);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  process.send({ served: true });
+  await log.close();
+  process.send({ closed: true });
+`;
+
+test("a reader of stdout that has stopped holds up neither requests nor the listener's end", async (t) => {
+  const child = spawn(process.execPath, ["--input-type=module", "-e", STUCK], {
+    stdio: ["ignore", "pipe", "inherit", "ipc"],
+  });
+  t.after(() => child.kill("SIGKILL"));
+  const heard: string[] = [];
+  const closed = new Promise<void>((resolve) => {
+    child.on("message", (message) => {
+      const [word = ""] = Object.keys(message);
+      heard.push(word);
+      if (word === "closed") resolve();
+    });
+  });
+  await Promise.race([closed, once(child, "exit", { signal: AbortSignal.timeout(60_000) })]); // nobody reads its stdout
+  assert.deepEqual(
+    heard.filter((word) => word !== "dropped"),
+    ["served", "closed"],
+  );
+  assert.ok(heard.includes("dropped"));
 });

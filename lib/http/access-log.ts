@@ -2,7 +2,10 @@
  * A line per request, as web servers write them. Lines are gathered and written about once a second, so that they cost
  * next to nothing; when the disk does not follow, lines are dropped and counted, never requests slowed.
  */
+import { write } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
+import { setTimeout as pause } from "node:timers/promises";
+import { promisify } from "node:util";
 import type { Log } from "../log/log.ts";
 import type { RawRequest } from "./exchange.ts";
 
@@ -18,6 +21,24 @@ export interface AccessEntry {
   readonly tookMs: number;
   /** False: the client left, or was cut, before it had all of it. */
   readonly isWhole: boolean;
+  /** From the request's head to the answer's; where it is not known, none is shown. */
+  readonly firstByteMs?: number;
+  /** What the request's handler left, for `details`. */
+  readonly context?: unknown;
+}
+
+/** What only the handler knows of a request. */
+export interface AccessDetails {
+  readonly customer?: string;
+  /** How the cache answered: `hit`, `miss`, `stale` … */
+  readonly cache?: string;
+}
+
+/** A line for each of `every` requests. */
+export interface AccessSample {
+  readonly every: number;
+  /** Answers of 4xx and 5xx, and those that were cut, have a line each. */
+  readonly errorsAlways: boolean;
 }
 
 export interface AccessLogOptions {
@@ -28,6 +49,13 @@ export interface AccessLogOptions {
   readonly log: Log;
   /** What is shown of a request's target; by default its path alone: queries hold tokens. */
   readonly shown?: (request: RawRequest) => string;
+  /**
+   * Adds host, customer, how the cache answered and time to first byte: four fields behind the agent's in `combined`
+   * (the time in seconds), `host`, `customer`, `cache` and `ttfbMs` in `json`. Undefined: nothing is known.
+   */
+  readonly details?: (entry: AccessEntry) => AccessDetails | undefined;
+  /** By default all requests have a line. A line of `json` that stands for several says so in `sample`. */
+  readonly sample?: AccessSample;
   readonly flushMs?: number;
   readonly heldBytesMax?: number;
 }
@@ -42,6 +70,11 @@ export interface AccessLog {
 const FLUSH_MS = 1_000;
 const WRITE_CHARS = 64 * 1024;
 const HELD_CHARS_MAX = 4 * 1024 * 1024; // 20,000 lines: a second of them
+const DROPS_SAID_MS = 60_000;
+const CLOSE_MS = 2_000; // a reader of our stdout that has stopped holds up nobody for longer
+const STDOUT = 1;
+const STDOUT_WAIT_MS = 50;
+const STDOUT_TRIES = 40;
 const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
 const NEEDS_ESCAPE = /[^ !#-[\]-~]/;
@@ -58,6 +91,23 @@ const combinedTime = (date: Date): string =>
   `${two(date.getUTCDate())}/${MONTHS[date.getUTCMonth()]}/${date.getUTCFullYear()}:` +
   `${two(date.getUTCHours())}:${two(date.getUTCMinutes())}:${two(date.getUTCSeconds())} +0000`;
 
+const writeTo = promisify(write);
+
+/** Not by process.stdout, which waits for the reader of a pipe and lets nothing else happen meanwhile. */
+const writeStdout = async (text: string): Promise<void> => {
+  const bytes = Buffer.from(text);
+  let tries = 0;
+  for (let at = 0; at < bytes.length; ) {
+    try {
+      at += (await writeTo(STDOUT, bytes, at)).bytesWritten;
+    } catch (error) {
+      tries += 1;
+      if ((error as NodeJS.ErrnoException).code !== "EAGAIN" || tries > STDOUT_TRIES) throw error;
+      await pause(STDOUT_WAIT_MS);
+    }
+  }
+};
+
 class LineLog implements AccessLog {
   droppedCount = 0;
   readonly #options: AccessLogOptions;
@@ -66,6 +116,9 @@ class LineLog implements AccessLog {
   #held = "";
   #writing: Promise<void> | undefined;
   #hasFailed = false;
+  #seenCount = 0;
+  #saidCount = 0;
+  #saidAtMs = Number.NEGATIVE_INFINITY;
   #second = -1;
   #time = "";
 
@@ -76,19 +129,44 @@ class LineLog implements AccessLog {
   }
 
   note(entry: AccessEntry): void {
+    const weight = this.#weightOf(entry);
+    if (weight === 0) return;
     if (this.#held.length > (this.#options.heldBytesMax ?? HELD_CHARS_MAX)) {
       this.droppedCount += 1;
       return;
     }
-    this.#held += this.#options.format === "json" ? this.#json(entry) : this.#combined(entry);
+    this.#held += this.#options.format === "json" ? this.#json(entry, weight) : this.#combined(entry);
     if (this.#held.length > WRITE_CHARS) void this.#flush();
   }
 
   async close(): Promise<void> {
     clearInterval(this.#timer);
+    const ending = new AbortController();
+    await Promise.race([this.#finish(), pause(CLOSE_MS, undefined, { signal: ending.signal, ref: false })]);
+    ending.abort();
+  }
+
+  async #finish(): Promise<void> {
     await this.#writing;
     await this.#flush();
     await this.#file?.close();
+    this.#sayDrops(Number.POSITIVE_INFINITY);
+  }
+
+  /** How many requests a line stands for; 0: it has none. */
+  #weightOf({ status, isWhole }: AccessEntry): number {
+    const { sample } = this.#options;
+    if (!sample || (sample.errorsAlways && (status >= 400 || !isWhole))) return 1;
+    this.#seenCount += 1;
+    return this.#seenCount % sample.every === 0 ? sample.every : 0;
+  }
+
+  #sayDrops(nowMs: number): void {
+    if (this.droppedCount === this.#saidCount || nowMs - this.#saidAtMs < DROPS_SAID_MS) return;
+    const count = this.droppedCount - this.#saidCount;
+    this.#options.log.warn({ count, path: this.#options.path }, "access log: lines were dropped");
+    this.#saidCount = this.droppedCount;
+    this.#saidAtMs = nowMs;
   }
 
   #shown(request: RawRequest): string {
@@ -104,26 +182,47 @@ class LineLog implements AccessLog {
     return this.#time;
   }
 
-  #combined({ request, httpMinor, status, sentBytes }: AccessEntry): string {
+  #combined(entry: AccessEntry): string {
+    const { request, httpMinor, status, sentBytes } = entry;
     const line = `${request.method} ${quoted(this.#shown(request))} HTTP/1.${httpMinor}`;
     const referer = quoted(request.header("referer") ?? "-");
     const agent = quoted(request.header("user-agent") ?? "-");
     const time = this.#now(combinedTime);
-    return `${request.remoteAddress} - - [${time}] "${line}" ${status} ${sentBytes} "${referer}" "${agent}"\n`;
+    const more = this.#options.details ? ` ${this.#combinedDetails(entry)}` : "";
+    return `${request.remoteAddress} - - [${time}] "${line}" ${status} ${sentBytes} "${referer}" "${agent}"${more}\n`;
   }
 
-  #json({ request, status, sentBytes, tookMs, isWhole }: AccessEntry): string {
+  #combinedDetails(entry: AccessEntry): string {
+    const { customer = "-", cache = "-" } = this.#options.details?.(entry) ?? {};
+    const seconds = entry.firstByteMs === undefined ? "-" : (entry.firstByteMs / 1_000).toFixed(3);
+    return `"${quoted(entry.request.host)}" "${quoted(customer)}" "${quoted(cache)}" ${seconds}`;
+  }
+
+  #jsonDetails(entry: AccessEntry): string {
+    const { customer, cache } = this.#options.details?.(entry) ?? {};
+    return (
+      `,"host":${jsonText(entry.request.host)}` +
+      (customer === undefined ? "" : `,"customer":${jsonText(customer)}`) +
+      (cache === undefined ? "" : `,"cache":${jsonText(cache)}`) +
+      (entry.firstByteMs === undefined ? "" : `,"ttfbMs":${entry.firstByteMs.toFixed(1)}`)
+    );
+  }
+
+  #json(entry: AccessEntry, weight: number): string {
+    const { request, status, sentBytes, tookMs, isWhole } = entry;
     const time = this.#now((date) => date.toISOString());
     const agent = request.header("user-agent");
     return (
       `{"time":"${time}","address":"${request.remoteAddress}","method":"${request.method}",` +
       `"target":${jsonText(this.#shown(request))},"status":${status},"bytes":${sentBytes},"ms":${tookMs.toFixed(1)}` +
-      `${isWhole ? "" : ',"cut":true'}${agent === undefined ? "" : `,"agent":${jsonText(agent)}`}}\n`
+      `${isWhole ? "" : ',"cut":true'}${agent === undefined ? "" : `,"agent":${jsonText(agent)}`}` +
+      `${this.#options.details ? this.#jsonDetails(entry) : ""}${weight === 1 ? "" : `,"sample":${weight}`}}\n`
     );
   }
 
   /** One write at a time; what comes meanwhile waits for the next. */
   async #flush(): Promise<void> {
+    this.#sayDrops(performance.now());
     if (this.#writing || this.#held === "") return;
     const text = this.#held;
     this.#held = "";
@@ -135,7 +234,7 @@ class LineLog implements AccessLog {
   async #write(text: string): Promise<void> {
     try {
       if (this.#file) await this.#file.writeFile(text);
-      else process.stdout.write(text);
+      else await writeStdout(text);
       this.#hasFailed = false;
     } catch (error) {
       this.droppedCount += text.split("\n").length - 1;
@@ -145,6 +244,6 @@ class LineLog implements AccessLog {
   }
 }
 
-/** Opens it for appending. Rejects when the file can't be. */
+/** Opens it for appending. Rejects when the file can't be opened. */
 export const openAccessLog = async (options: AccessLogOptions): Promise<AccessLog> =>
   new LineLog(options, options.path === "-" ? undefined : await open(options.path, "a"));
