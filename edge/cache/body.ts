@@ -35,18 +35,30 @@ export class ByteBudget {
 
 export type Refusal = Extract<UpstreamReason, "size" | "busy">;
 
-/** A copy with this much room. Not from Node's pool: a small object must not keep a slab of others alive. */
-const sized = (content: Buffer, bytes: number): Buffer => {
-  const room = Buffer.allocUnsafeSlow(bytes);
-  content.copy(room);
-  return room;
-};
+/** Memory for a body of so many bytes; its content is not looked at before it is written. */
+export type Allocate = (bytes: number) => Buffer;
+/** Not from Node's pool: a small object must not keep a slab of others alive. */
+export const allocatePlain: Allocate = (bytes) => Buffer.allocUnsafeSlow(bytes);
+/** Memory that all threads of the process see. */
+export const allocateShared: Allocate = (bytes) => Buffer.from(new SharedArrayBuffer(bytes));
+
+/** What a reader needs of a body, wherever it is filled. */
+export interface Body {
+  readonly sizeBytes: number | undefined;
+  readonly filledBytes: number;
+  readonly state: "filling" | "whole" | "broken";
+  reach(offset: number): number;
+  isNear(offset: number, aheadBytes: number): boolean;
+  view(start?: number, end?: number): Buffer;
+  onMore(wake: () => void): () => void;
+}
 
 interface BodyOptions {
   /** Undefined where the origin does not announce it. */
   readonly sizeBytes: number | undefined;
   readonly maxBytes: number;
   readonly budget: ByteBudget;
+  readonly allocate?: Allocate;
 }
 
 /** A piece that comes in beside the front: bytes from `start` to `end` (exclusive, grows) are there. */
@@ -55,10 +67,11 @@ export interface Span {
   end: number;
 }
 
-export class FillingBody {
+export class FillingBody implements Body {
   readonly sizeBytes: number | undefined;
   readonly #maxBytes: number;
   readonly #budget: ByteBudget;
+  readonly #allocate: Allocate;
   readonly #wakers = new Set<() => void>();
   readonly #spans: Span[] = [];
   #buffer: Buffer = Buffer.alloc(0);
@@ -67,10 +80,11 @@ export class FillingBody {
   #state: "filling" | "whole" | "broken" = "filling";
   #wakePlanned = false;
 
-  constructor({ sizeBytes, maxBytes, budget }: BodyOptions) {
+  constructor({ sizeBytes, maxBytes, budget, allocate = allocatePlain }: BodyOptions) {
     this.sizeBytes = sizeBytes;
     this.#maxBytes = maxBytes;
     this.#budget = budget;
+    this.#allocate = allocate;
   }
 
   /** Makes room for the announced size; why there is none otherwise. */
@@ -84,6 +98,15 @@ export class FillingBody {
   }
   get state(): "filling" | "whole" | "broken" {
     return this.#state;
+  }
+
+  /** The memory behind it, as far as it was made: for threads that read along. */
+  get memory(): Buffer {
+    return this.#buffer;
+  }
+  /** Pieces beside the front. */
+  get spans(): readonly Span[] {
+    return this.#spans;
   }
 
   /** Where the bytes that are there from `offset` on end (exclusive); `offset` itself when there are none. */
@@ -151,7 +174,7 @@ export class FillingBody {
     if (this.isCovered) this.#filledBytes = this.sizeBytes ?? this.#filledBytes;
     this.#end("whole");
     // A buffer that was grown in the dark is cut to size, so that the cache holds what it counts.
-    if (this.#buffer.length > this.#filledBytes) this.#buffer = sized(this.view(), this.#filledBytes);
+    if (this.#buffer.length > this.#filledBytes) this.#resize(this.#filledBytes);
   }
 
   broken(): void {
@@ -177,8 +200,14 @@ export class FillingBody {
     const more = bytes - this.#takenBytes;
     if (!this.#budget.take(more)) return "busy";
     this.#takenBytes = bytes;
-    this.#buffer = sized(this.view(), bytes);
+    this.#resize(bytes);
     return undefined;
+  }
+
+  #resize(bytes: number): void {
+    const room = this.#allocate(bytes);
+    this.view().copy(room);
+    this.#buffer = room;
   }
 
   #wakeSoon(): void {

@@ -6,7 +6,7 @@ import { Cache, type Stored, storedOf } from "./stored.ts";
 const DESCRIBED = { status: 200, lines: "", etag: undefined, lastModified: undefined };
 const objectOf = (sizeBytes: number): Stored =>
   storedOf(
-    { described: DESCRIBED, body: Buffer.alloc(sizeBytes), base: "http://a" },
+    { key: "k", described: DESCRIBED, body: Buffer.alloc(sizeBytes), base: "http://a" },
     { lifetime: { storable: true, freshMs: 100, staleMs: 50 }, ageMs: 0, nowMs: 1_000 },
   );
 

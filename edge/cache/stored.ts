@@ -15,6 +15,8 @@ export interface Described {
 
 /** A whole object. Instants are monotonic ms. */
 export interface Stored {
+  /** Under which the cache has it. */
+  readonly key: string;
   described: Described;
   readonly body: Buffer;
   /** Of a live object, the folder of the stream on the origin that it came from: its ETag means something there only. */
@@ -42,7 +44,7 @@ export interface Stored {
 
 /** `ageMs`: what the answer's Age header said. */
 export const storedOf = (
-  parts: Pick<Stored, "described" | "body" | "base">,
+  parts: Pick<Stored, "key" | "described" | "body" | "base">,
   { lifetime, ageMs, nowMs }: { lifetime: Lifetime; ageMs: number; nowMs: number },
 ): Stored => ({
   ...parts,

@@ -2,7 +2,7 @@
 import type { CacheStatusParts } from "../../domain/http-cache/cache-status.ts";
 import type { BodyWriter, RawExchange } from "../../lib/http/exchange.ts";
 import { prepare } from "../../lib/http/raw-prepared.ts";
-import type { FillingBody } from "../cache/body.ts";
+import type { Body } from "../cache/body.ts";
 import type { Described, Stored } from "../cache/stored.ts";
 import { ownLines } from "./headers.ts";
 
@@ -11,7 +11,7 @@ const WRITE_BYTES_MAX = 256 * 1024;
 
 export interface Content {
   readonly described: Described;
-  readonly body: Buffer | FillingBody;
+  readonly body: Buffer | Body;
   readonly ageMs: number;
   readonly status: CacheStatusParts;
 }
@@ -52,7 +52,7 @@ export const answerWith = (exchange: RawExchange, content: Content): Promise<voi
 
 interface Wanted {
   readonly writer: BodyWriter;
-  readonly body: FillingBody;
+  readonly body: Body;
   readonly start: number;
   /** Exclusive; undefined: to the end, wherever that will be. */
   readonly end: number | undefined;
@@ -67,7 +67,7 @@ const read = (exchange: RawExchange, wanted: Wanted): Promise<void> => {
 class Reading {
   readonly #exchange: RawExchange;
   readonly #writer: BodyWriter;
-  readonly #body: FillingBody;
+  readonly #body: Body;
   readonly #end: number;
   #offset: number;
   #isBlocked = false;

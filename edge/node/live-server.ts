@@ -41,6 +41,8 @@ export interface LiveServerDeps {
   readonly health: Health;
   readonly fills: Fills;
   readonly prober: Prober;
+  /** Asks whoever has the stream's objects, where that is another thread; undefined where it is this one. */
+  readonly elsewhere?: (exchange: RawExchange, target: Target) => Promise<LiveVerdict> | LiveVerdict | undefined;
   /** What each answer is counted under. */
   readonly contexts: Readonly<Record<Result, unknown>>;
   readonly nowMs: () => number;
@@ -63,9 +65,10 @@ interface Route {
   readonly pinned: boolean;
 }
 type Verdict =
-  | { readonly kind: "hit"; readonly result: "hit"; readonly stored: Stored }
+  | { readonly kind: "hit"; readonly stored: Stored }
   | { readonly kind: "content"; readonly result: Result; readonly content: Content }
   | { readonly kind: "problem"; readonly result: Result; readonly refusal: Refusal };
+export type LiveVerdict = Verdict | { readonly kind: "redirect"; readonly location: string };
 
 const EMPTY = Buffer.alloc(0);
 
@@ -94,12 +97,21 @@ export class LiveServer {
   }
 
   #serveKnown(exchange: RawExchange, target: Target): Promise<void> | undefined {
+    const found = this.#deps.elsewhere?.(exchange, target) ?? this.find(target);
+    if (found instanceof Promise) return found.then((later) => this.#answer(exchange, later));
+    return this.#answer(exchange, found);
+  }
+
+  /** What there is for an address; nothing is written to the viewer. */
+  find(target: Target): LiveVerdict | Promise<LiveVerdict> {
     const route = this.#route(target);
-    if ("code" in route) return this.#refuse(exchange, route, route.code === "NOT_FOUND" ? "missing" : "failed");
+    if ("code" in route) {
+      return { kind: "problem", result: route.code === "NOT_FOUND" ? "missing" : "failed", refusal: route };
+    }
     const isFirst = route.pinned || route.family === route.channel.families[0];
     const hit = isFirst ? this.#lookUp(this.#taskOf(route, target.query)) : undefined;
-    if (hit?.kind === "hit" && !hit.stale) return this.#answer(exchange, this.#hit(hit));
-    return this.#serveRoute(exchange, route, target.query);
+    if (hit?.kind === "hit" && !hit.stale) return this.#hit(hit);
+    return this.#findRoute(route, target.query);
   }
 
   #refuse(exchange: RawExchange, refusal: Refusal, result: Result, more = ""): undefined {
@@ -139,27 +151,29 @@ export class LiveServer {
     return family ? { channel, family, path, pinned: false } : undelivered(path);
   }
 
-  async #serveRoute(exchange: RawExchange, route: Route, query: string | undefined): Promise<void> {
+  async #findRoute(route: Route, query: string | undefined): Promise<LiveVerdict> {
     const { health } = this.#deps;
     const { channel, path, pinned } = route;
     const tried = new Set<string>();
     for (let { family } = route; ; ) {
       tried.add(family.id);
       const verdict = await this.#find({ ...route, family }, query);
-      const lost = verdict.result === "missing" || verdict.result === "failed";
+      const isProblem = verdict.kind === "problem";
+      const lost = isProblem && (verdict.result === "missing" || verdict.result === "failed");
       const next =
         lost && !pinned && kindOf(path) === "playlist" ? preferredFamily(channel.families, health) : undefined;
       if (next && !tried.has(next.id)) family = next;
-      else if (!lost && !pinned && family !== channel.families[0]) return this.#redirect(exchange, path, family);
-      else return this.#answer(exchange, verdict);
+      else if (!lost && !pinned && family !== channel.families[0]) {
+        // To an address that names the family: everything that its playlists name is then asked of that family alone.
+        return { kind: "redirect", location: pinnedLocation(path, family.id) };
+      } else return verdict;
     }
   }
 
-  /** To an address that names the family: everything that its playlists name is then asked of that family alone. */
-  #redirect(exchange: RawExchange, path: string, family: Family): void {
+  #redirect(exchange: RawExchange, location: string): undefined {
     exchange.context = this.#deps.contexts.redirect;
     const lines = [
-      `${OPEN_TO_ALL}Location: ${pinnedLocation(path, family.id)}`,
+      `${OPEN_TO_ALL}Location: ${location}`,
       "Cache-Control: no-store",
       `Cache-Status: ${cacheStatus({ detail: "failover" })}`,
       `Via: ${this.#via}`,
@@ -168,16 +182,19 @@ export class LiveServer {
     exchange.send(302, lines.join("\r\n"), EMPTY);
   }
 
-  #answer(exchange: RawExchange, verdict: Verdict): Promise<void> | undefined {
-    exchange.context = this.#deps.contexts[verdict.result];
+  #answer(exchange: RawExchange, verdict: LiveVerdict): Promise<void> | undefined {
     switch (verdict.kind) {
       case "hit":
+        exchange.context = this.#deps.contexts.hit;
         answerHit(exchange, verdict.stored, this.#deps.nowMs());
         return undefined;
       case "content":
+        exchange.context = this.#deps.contexts[verdict.result];
         return answerWith(exchange, verdict.content);
       case "problem":
         return this.#refuse(exchange, verdict.refusal, verdict.result);
+      case "redirect":
+        return this.#redirect(exchange, verdict.location);
     }
   }
 
@@ -201,7 +218,7 @@ export class LiveServer {
   }
 
   #hit({ stored, stale }: Extract<Lookup, { kind: "hit" }>): Verdict {
-    if (!stale) return { kind: "hit", result: "hit", stored };
+    if (!stale) return { kind: "hit", stored };
     return this.#content("stale", stored, {
       hit: true,
       ttlMs: stored.freshUntilMs - this.#deps.nowMs(),

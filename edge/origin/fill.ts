@@ -213,6 +213,7 @@ export class Fill {
       sizeBytes: answer.sizeBytes,
       maxBytes: bytesMaxOf(this.task.kind),
       budget: this.#deps.budget,
+      allocate: this.#deps.allocate,
     });
     const refusal = body.open();
     if (refusal) {
@@ -279,7 +280,7 @@ export class Fill {
     const { lifetime, ageMs } = this.#lifetimeOf(answer.headers);
     // RFC 9112 §8: a body that ended with its connection may have been cut.
     if (!lifetime.storable || !answer.framed) return;
-    cache.put(key, storedOf({ described, body: body.view(), base: origin.base }, { lifetime, ageMs, nowMs: nowMs() }));
+    cache.put(key, storedOf({ key, described, body: body.view(), base: origin.base }, { lifetime, ageMs, nowMs: nowMs() }));
   }
 }
 

@@ -1,7 +1,7 @@
 /** All fills that are going on: at most one per key. */
 
 import type { Log } from "../../lib/log/log.ts";
-import type { ByteBudget } from "../cache/body.ts";
+import type { Allocate, ByteBudget } from "../cache/body.ts";
 import type { ObjectKind } from "../cache/object-kind.ts";
 import type { Floors, LiveWindows } from "../cache/progress.ts";
 import type { Cache, Stored } from "../cache/stored.ts";
@@ -36,6 +36,7 @@ export interface FillDeps {
   readonly health: Health;
   readonly upstream: Upstream;
   readonly budget: ByteBudget;
+  readonly allocate: Allocate;
   readonly metrics: EdgeMetrics;
   readonly log: Log;
   /** Monotonic. */

@@ -58,9 +58,10 @@ export const timesOf = (freshness: Freshness, nowMs: number): Times => {
 };
 
 export const entryOf = (
-  parts: Pick<Stored, "described" | "body"> & { readonly facts: SiteFacts; readonly tags: readonly string[] },
+  parts: Pick<Stored, "key" | "described" | "body"> & { readonly facts: SiteFacts; readonly tags: readonly string[] },
   { nowMs, seq }: { nowMs: number; seq: number },
 ): Stored => ({
+  key: parts.key,
   described: parts.described,
   body: parts.body,
   base: "",

@@ -1,7 +1,7 @@
 /** All fills of sites that are going on: at most one per key. */
 import type { FieldList, FieldLookup } from "../../domain/http-cache/fields.ts";
 import type { Log } from "../../lib/log/log.ts";
-import type { ByteBudget } from "../cache/body.ts";
+import type { Allocate, ByteBudget } from "../cache/body.ts";
 import type { Described, Stored } from "../cache/stored.ts";
 import type { Rule } from "../config/sites.ts";
 import type { SiteFacts } from "./entry.ts";
@@ -46,6 +46,7 @@ export interface SiteStore {
 export interface SiteFillDeps {
   readonly store: SiteStore;
   readonly budget: ByteBudget;
+  readonly allocate: Allocate;
   readonly objectBytesMax: number;
   readonly log: Log;
   /** Monotonic. */

@@ -53,7 +53,7 @@ export class SiteObjects implements SiteStore {
     const key = vary ? this.#variant(task.primaryKey, vary.names, vary.key) : task.primaryKey;
     if (!vary) this.#varying.delete(task.primaryKey);
     this.#uncacheableUntilMs.delete(key);
-    this.#cache.put(key, entryOf(kept, { nowMs: this.#nowMs(), seq: 0 }));
+    this.#cache.put(key, entryOf({ ...kept, key }, { nowMs: this.#nowMs(), seq: 0 }));
   }
 
   renewed(_task: FillTask, _stored: Stored): void {}

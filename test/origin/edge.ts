@@ -103,6 +103,7 @@ export const edgeUnderTest = async (t: Cleaner, options: EdgeOptions = {}): Prom
       edgePort: 0,
       allowPrivateSources: options.allowPrivateSources ?? ["127.0.0.0/8"],
       edgeCacheBytes: options.cacheBytes ?? 64 * 2 ** 20,
+      edgeTlsPort: null,
       edgeConfig: null,
       edgePackagerUrls: [],
       dataDir,

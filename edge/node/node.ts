@@ -1,0 +1,170 @@
+/** One thread of an edge: a cache, the servers of live media and of sites, and the listeners in front of them. */
+import { hostname } from "node:os";
+import { setTimeout as pause } from "node:timers/promises";
+import type { RawExchange } from "../../lib/http/exchange.ts";
+import type { Readiness } from "../../lib/http/health.ts";
+import { openRawListener, type RawListener, type RawListenerOptions } from "../../lib/http/raw-listener.ts";
+import { Certificates } from "../../lib/http/tls-certificates.ts";
+import type { Log } from "../../lib/log/log.ts";
+import { allocatePlain, allocateShared, ByteBudget } from "../cache/body.ts";
+import { Floors, LiveWindows } from "../cache/progress.ts";
+import { Cache } from "../cache/stored.ts";
+import type { Site, Sites } from "../config/sites.ts";
+import { type FillDeps, Fills } from "../origin/fills.ts";
+import { Health } from "../origin/health.ts";
+import { Prober } from "../origin/prober.ts";
+import { Upstream, type UpstreamTimeouts } from "../origin/upstream.ts";
+import { SiteFills } from "../site/fills.ts";
+import { Finder } from "../site/finder.ts";
+import type { SiteAccount, SiteRuntime } from "../site/runtime.ts";
+import { SiteServer } from "../site/server.ts";
+import { ServedSites } from "../site/sites.ts";
+import { SiteObjects } from "../site/store.ts";
+import { type Directory, LiveServer } from "./live-server.ts";
+import { contextsOf, EdgeMetrics, resultOf } from "./metrics.ts";
+
+/** What a thread needs to know; all of it can be copied to another. */
+export interface NodeConfig {
+  readonly host: string;
+  /** 0 takes a free one. */
+  readonly port: number;
+  /** Null: no TLS. */
+  readonly tlsPort: number | null;
+  /** Of this thread. */
+  readonly cacheBytes: number;
+  /** Base URLs of the packagers behind the platform's own paths. */
+  readonly packagerUrls: readonly string[];
+  /** Private networks where castis nodes that a tenant named may be. */
+  readonly allowPrivateSources: readonly string[];
+  readonly nodeId: string;
+  /** Others listen on the same ports and read the same memory. */
+  readonly isShared: boolean;
+  /** The configuration is the operator's own file. */
+  readonly isTrusted: boolean;
+}
+export interface NodeDeps {
+  readonly config: NodeConfig;
+  /** Of live channels; null where there are none. */
+  readonly directory: Directory | null;
+  readonly log: Log;
+  /** Since 1970. */
+  readonly wallMs: () => number;
+  /** Monotonic; freshness never depends on the wall clock. */
+  readonly nowMs: () => number;
+  readonly timeouts?: UpstreamTimeouts | undefined;
+  readonly ready: () => Readiness;
+  readonly accountOf: (site: Site) => SiteAccount;
+  /** All threads take each other's TLS session tickets. */
+  readonly ticketKeys?: Buffer;
+}
+
+const MiB = 1024 * 1024;
+/** What fills may hold beside the cache: a quarter of it, and never less than one object of the largest size. */
+const fillBytesMax = (cacheBytes: number): number => Math.max(64 * MiB, cacheBytes / 4);
+/** Larger ones are passed on, not kept. */
+const OBJECT_BYTES_MAX = 64 * MiB;
+
+export class EdgeNode {
+  readonly metrics = new EdgeMetrics();
+  readonly sites: ServedSites;
+  readonly live: LiveServer | null;
+  readonly siteServer: SiteServer;
+  readonly finder: Finder;
+  readonly cache: Cache;
+  readonly #deps: NodeDeps;
+  readonly #upstream: Upstream;
+  readonly #certificates: Certificates;
+  #listeners: RawListener[] = [];
+
+  constructor(deps: NodeDeps) {
+    const { config, directory, log, nowMs, wallMs, timeouts, ticketKeys } = deps;
+    this.#deps = deps;
+    this.#certificates = new Certificates(ticketKeys ? { ticketKeys } : {});
+    this.#upstream = new Upstream(config.allowPrivateSources, timeouts);
+    this.cache = new Cache(config.cacheBytes);
+    const name = `castellan-edge-${config.nodeId || hostname()}`;
+    const budget = new ByteBudget(fillBytesMax(config.cacheBytes));
+    const allocate = config.isShared ? allocateShared : allocatePlain;
+    const common = { cache: this.cache, metrics: this.metrics, budget, allocate };
+    const state = { ...common, nowMs, wallMs, log, via: `1.1 ${name}`, name };
+    const liveState = { floors: new Floors(), windows: new LiveWindows(), health: new Health() };
+    const fillDeps: FillDeps = { ...state, ...liveState, upstream: this.#upstream, pause: (ms) => pause(ms) };
+    const fills = new Fills(fillDeps);
+    const prober = new Prober(fillDeps);
+    this.live =
+      directory && new LiveServer({ ...state, ...liveState, directory, fills, prober, contexts: contextsOf() });
+    const objects = new SiteObjects(state);
+    const siteFills = new SiteFills({ ...state, store: objects, objectBytesMax: OBJECT_BYTES_MAX });
+    this.finder = new Finder({ ...state, objects, fills: siteFills });
+    this.siteServer = new SiteServer({
+      ...state,
+      find: (request, plan) => this.finder.find(request, plan),
+      invalidate: (key) => objects.invalidate(key),
+    });
+    this.sites = new ServedSites({
+      ...{ log, nowMs, allowPrivateSources: config.allowPrivateSources, accountOf: deps.accountOf },
+      packagers: () => config.packagerUrls,
+      trusted: config.isTrusted,
+    });
+    this.metrics.watch({
+      cacheBytes: () => this.cache.sizeBytes,
+      cacheObjects: () => this.cache.objectCount,
+      fillCount: () => fills.count + siteFills.count,
+      snapshotVersion: () => directory?.version ?? 0,
+    });
+  }
+
+  /** From now on these are served. */
+  apply(sites: Sites): void {
+    this.sites.apply(sites);
+    this.siteServer.reconfigured();
+    const entries = sites.all.flatMap(({ certificate, hostnames }) =>
+      certificate ? [{ cert: certificate.cert, key: certificate.key, hostnames }] : [],
+    );
+    this.#certificates.setAll(entries);
+  }
+
+  /** Opens the ports; rejects with one clear line when one is taken. */
+  async listen(): Promise<{ readonly port: number; readonly tlsPort: number | null }> {
+    const { port, tlsPort } = this.#deps.config;
+    const plain = await this.#open({ name: "edge", port, portVariable: "EDGE_PORT" });
+    if (tlsPort === null) return { port: plain.port, tlsPort: null };
+    const tls = { name: "edge-tls", port: tlsPort, portVariable: "EDGE_TLS_PORT", certificates: this.#certificates };
+    const encrypted = await this.#open(tls);
+    return { port: plain.port, tlsPort: encrypted.port };
+  }
+
+  async close(graceMs: number): Promise<void> {
+    await Promise.all(this.#listeners.map((listener) => listener.close(graceMs)));
+    this.#upstream.close();
+    await this.sites.close();
+  }
+
+  async #open(own: Pick<RawListenerOptions, "name" | "port" | "portVariable" | "certificates">): Promise<RawListener> {
+    const { config, log, ready } = this.#deps;
+    const listener = await openRawListener({
+      ...own,
+      ...{ host: config.host, log, ready, reusePort: config.isShared },
+      hasHealth: ({ host }) => this.sites.find(host) === undefined,
+      handle: (exchange) => this.#route(exchange),
+      noted: ({ context, wireBytes }) => this.metrics.answered(resultOf(context), wireBytes),
+    });
+    this.#listeners.push(listener);
+    return listener;
+  }
+
+  /** Phase "route": whose request it is. A host that is no customer's site is the platform's own. */
+  #route(exchange: RawExchange): Promise<void> | undefined {
+    const runtime = this.sites.find(exchange.host);
+    if (runtime) {
+      const isLive = this.live !== null && exchange.path.startsWith("/live/") && hasLive(runtime);
+      return isLive ? this.live.serve(exchange) : this.siteServer.serve(exchange, runtime);
+    }
+    if (this.live) return this.live.serve(exchange);
+    exchange.problem({ code: "SITE_UNKNOWN", data: { host: exchange.host } });
+    return undefined;
+  }
+}
+
+const hasLive = ({ site }: SiteRuntime): boolean =>
+  site.origins.some((origin) => origin.kind === "plexbd" && origin.plexbd === "live");
