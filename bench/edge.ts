@@ -1,10 +1,9 @@
 /**
  * The edge as it is shipped against Debian's nginx, Varnish, Traffic Server and hitch, each on CPU 0, viewers and
  * origin on CPU 1, in a network namespace of its own. Needs root, cc, wrk and openssl; a peer that is not there is not
- * shown. BENCH_ONLY names figures (`hit-2k,herd`), BENCH_ROUNDS, BENCH_SAMPLE_MS and BENCH_CUTS make a run shorter,
- * BENCH_KEEP=off keeps nothing.
+ * shown. BENCH_ONLY names figures (`hit-2k,herd`) and BENCH_PEERS peers (`nginx,Varnish,ATS`, or none); BENCH_ROUNDS,
+ * BENCH_SAMPLE_MS and BENCH_CUTS make a run shorter, BENCH_KEEP=off keeps nothing.
  */
-
 import { CUT } from "./edge/cut.ts";
 import { DISK } from "./edge/disk.ts";
 import { DOWN } from "./edge/down.ts";

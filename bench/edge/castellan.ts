@@ -9,6 +9,7 @@ import { freePort } from "../../lib/http/listening.ts";
 import { serverDir, startServer } from "../../test/support/server-process.ts";
 import { onServerCore } from "../http-load.fixture.ts";
 import type { Cleanup } from "../live.fixture.ts";
+import { OURS } from "./measure.ts";
 import type { CacheServer, Place } from "./server.ts";
 
 const START = path.join(import.meta.dirname, "../../start.mjs");
@@ -54,7 +55,7 @@ export const startCastellan = async (cleanup: Cleanup, place: Place): Promise<Ca
   const words = ["-c", `exec >"$3" 2>&1\n${command}`, process.execPath, START, config, log];
   try {
     const started = await startServer(cleanup, (port) => ({ ...onServerCore("sh", words), env: envOf(port) }));
-    return { name: "edge", port: started.port, tlsPort, pid: started.process.pid ?? 0 };
+    return { name: OURS, port: started.port, tlsPort, pid: started.process.pid ?? 0 };
   } catch (error) {
     throw new Error(`the edge did not start: ${readFileSync(log, "utf8").slice(-2_000)}`, { cause: error });
   }

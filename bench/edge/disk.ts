@@ -4,8 +4,8 @@ import { Cleanup } from "../live.fixture.ts";
 import type { Row } from "../report.ts";
 import { MiB } from "./bodies.ts";
 import { startCastellan } from "./castellan.ts";
-import { compared, foreignOf, LARGE } from "./hits.ts";
-import { cpuPerGb, perSecond, rowsOf } from "./measure.ts";
+import { compared, LARGE } from "./hits.ts";
+import { cpuPerGb, foreignOf, OURS, perSecond, rowsOf } from "./measure.ts";
 import { among, type Figure, type Stage, tried } from "./stage.ts";
 
 const CONNECTIONS = 64;
@@ -18,7 +18,7 @@ const rows = async (stage: Stage): Promise<Row[]> => {
   const cleanup = new Cleanup();
   try {
     const place = { ...stage.place, memoryBytes: MEMORY_BYTES };
-    const ours = await tried("edge with little memory", () => startCastellan(cleanup, place));
+    const ours = await tried(OURS, () => startCastellan(cleanup, place));
     const servers = [...(ours ? [ours] : []), ...among(stage.servers, "nginx")];
     const samples = await compared(stage, servers, { set: LARGE, connections: CONNECTIONS, settleMs: WRITTEN_MS });
     return rowsOf(samples, {

@@ -1,10 +1,11 @@
 /** Hot hits, plain: small ones by requests per second, large ones by requests per CPU-second. */
-import { setTimeout as pause } from "node:timers/promises";
-import { foreignLoad, ratio, type Sample, shown } from "../http-load.fixture.ts";
+import { ratio, type Sample, shown } from "../http-load.fixture.ts";
 import type { Row } from "../report.ts";
 import { ask } from "./ask.ts";
 import {
+  type Compared,
   cpuPerGb,
+  foreignOf,
   inTurn,
   perCpuRatio,
   perCpuSecond,
@@ -33,14 +34,12 @@ const WARM_ROUNDS = 3;
 export const pathsOf = ({ sizeBytes, count }: ObjectSet): string[] =>
   Array.from({ length: count }, (_, index) => `/o/${sizeBytes}/${index}`);
 
-/** Throws when a server does not answer with all bytes. */
-export const warm = async (servers: readonly CacheServer[], set: ObjectSet): Promise<void> => {
-  for (const { name, port } of servers) {
-    for (let round = 0; round < WARM_ROUNDS; round += 1) {
-      for (const path of pathsOf(set)) {
-        const { status, body } = await ask({ port, path });
-        if (status !== 200 || body.length !== set.sizeBytes) throw new Error(`${name} answered ${path} with ${status}`);
-      }
+/** Throws when the server does not answer with all bytes. */
+export const warm = async ({ port }: CacheServer, set: ObjectSet): Promise<void> => {
+  for (let round = 0; round < WARM_ROUNDS; round += 1) {
+    for (const path of pathsOf(set)) {
+      const { status, body } = await ask({ port, path });
+      if (status !== 200 || body.length !== set.sizeBytes) throw new Error(`${path} was answered with ${status}`);
     }
   }
 };
@@ -52,7 +51,7 @@ export interface Work {
   readonly settleMs?: number;
 }
 
-/** By the compiled client. Throws when an answer failed or the origin was asked. */
+/** Throws when an answer failed or the origin was asked. */
 const plainSample = async (stage: Stage, server: CacheServer, { set, connections }: Work): Promise<Sample> => {
   const before = await stage.origin.counts();
   let meter = startMeter([server.pid]);
@@ -68,9 +67,8 @@ const plainSample = async (stage: Stage, server: CacheServer, { set, connections
   });
   const { serverSeconds, foreignCores } = meter.stop();
   const { requests } = await stage.origin.counts();
-  if (load.failures > 0) throw new Error(`${server.name}: ${load.failures} answers failed`);
-  if (requests > before.requests)
-    throw new Error(`${server.name} asked the origin ${requests - before.requests} times`);
+  if (load.failures > 0) throw new Error(`${load.failures} answers failed`);
+  if (requests > before.requests) throw new Error(`it asked the origin ${requests - before.requests} times`);
   return {
     perSecond: load.answers / load.seconds,
     cpuUs: (serverSeconds / load.answers) * 1e6,
@@ -80,14 +78,12 @@ const plainSample = async (stage: Stage, server: CacheServer, { set, connections
 };
 
 /** Warmed, then by the compiled client, in turn. */
-export const compared = async (stage: Stage, servers: readonly CacheServer[], work: Work) => {
-  await warm(servers, work.set);
-  await pause(work.settleMs ?? 0);
-  return inTurn(servers, (server) => plainSample(stage, server, work));
-};
-
-/** What all samples of a comparison suffered. */
-export const foreignOf = (samples: ReadonlyMap<string, Sample[]>): string => foreignLoad([...samples.values()].flat());
+export const compared = (stage: Stage, servers: readonly CacheServer[], work: Work): Promise<Compared> =>
+  inTurn(servers, {
+    prepare: (server) => warm(server, work.set),
+    sample: (server) => plainSample(stage, server, work),
+    settleMs: work.settleMs ?? 0,
+  });
 
 const smallRows = async (stage: Stage): Promise<Row[]> => {
   const samples = await compared(stage, stage.servers, { set: SMALL, connections: CONNECTIONS });

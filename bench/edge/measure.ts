@@ -1,6 +1,7 @@
 /** Samples of the same work on several servers in turn, and what of it is told. */
 import { readFileSync } from "node:fs";
-import { ratio, type Sample } from "../http-load.fixture.ts";
+import { setTimeout as pause } from "node:timers/promises";
+import { foreignLoad, ratio, type Sample } from "../http-load.fixture.ts";
 import { cpuSeconds } from "../live.fixture.ts";
 import { median, type Row } from "../report.ts";
 import { type CacheServer, cpuSecondsOf, treeOf } from "./server.ts";
@@ -66,17 +67,47 @@ const quiet = async (sample: () => Promise<Sample>): Promise<Sample> => {
   return best!;
 };
 
-/** One sample of each server in turn, round after round. */
-export const inTurn = async (
-  servers: readonly CacheServer[],
-  sample: (server: CacheServer) => Promise<Sample>,
-): Promise<ReadonlyMap<string, Sample[]>> => {
+/** What servers did in turn, by name; or why one did not. */
+export interface Compared {
+  readonly samples: ReadonlyMap<string, readonly Sample[]>;
+  readonly failures: ReadonlyMap<string, string>;
+}
+
+export interface Turn {
+  /** Before all samples. */
+  readonly prepare: (server: CacheServer) => Promise<void>;
+  readonly sample: (server: CacheServer) => Promise<Sample>;
+  readonly settleMs?: number;
+}
+
+/** One sample of each server in turn, round after round; one that fails is left out from there on. */
+export const inTurn = async (servers: readonly CacheServer[], turn: Turn): Promise<Compared> => {
   const samples = new Map<string, Sample[]>(servers.map(({ name }) => [name, []]));
+  const failures = new Map<string, string>();
+  const unlessFailed = async (server: CacheServer, work: () => Promise<void>): Promise<void> => {
+    if (failures.has(server.name)) return;
+    try {
+      await work();
+    } catch (error) {
+      failures.set(server.name, error instanceof Error ? error.message.split("\n", 1)[0]! : String(error));
+      samples.delete(server.name);
+    }
+  };
+  for (const server of servers) await unlessFailed(server, () => turn.prepare(server));
+  await pause(turn.settleMs ?? 0);
   for (let round = 0; round < ROUNDS; round += 1) {
-    for (const server of servers) samples.get(server.name)?.push(await quiet(() => sample(server)));
+    for (const server of servers) {
+      await unlessFailed(server, async () => {
+        const one = await quiet(() => turn.sample(server));
+        samples.get(server.name)?.push(one);
+      });
+    }
   }
-  return samples;
+  return { samples, failures };
 };
+
+/** What all samples of a comparison suffered. */
+export const foreignOf = ({ samples }: Compared): string => foreignLoad([...samples.values()].flat());
 
 export const OURS = "edge";
 
@@ -91,14 +122,15 @@ export interface Table {
   readonly beside: (ours: readonly Sample[], theirs: readonly Sample[]) => string;
 }
 
-/** One row for each peer; one that did not start is not shown. */
-export const rowsOf = (samples: ReadonlyMap<string, Sample[]>, table: Table): Row[] => {
+/** One row for each peer; of one that did not start or failed, that it is not shown. */
+export const rowsOf = ({ samples, failures }: Compared, table: Table): Row[] => {
   const ours = samples.get(OURS);
+  const missing = (name: string): string => ["not shown", failures.get(name)].filter(Boolean).join(": ");
   return Object.entries(table.goals).map(([name, goal]) => {
     const theirs = samples.get(name);
     const label = table.labels?.[name] ?? name;
-    const value = ours ? table.shown(ours) : "not shown";
-    if (!theirs) return { what: table.what, value, against: `${label}: not shown`, goal };
+    const value = ours ? table.shown(ours) : missing(OURS);
+    if (!theirs) return { what: table.what, value, against: `${label} ${missing(name)}`, goal };
     const beside = ours ? `: ${table.beside(ours, theirs)}` : "";
     return { what: table.what, value, against: `${label} ${table.shown(theirs)}${beside}`, goal };
   });

@@ -61,7 +61,7 @@ const told = ({ beforeMb, growthMb, failures, mbPerSecond }: Growth): string => 
 const rows = async (stage: Stage): Promise<Row[]> => {
   const growths = new Map<string, Growth>();
   for (const server of stage.servers) {
-    await warm([server], OBJECTS);
+    await warm(server, OBJECTS);
     await pause(SETTLE_MS);
     growths.set(server.name, await growthOf(stage, server));
   }

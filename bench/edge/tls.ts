@@ -1,10 +1,12 @@
 /** TLS 1.3 with bodies of 1.5 MB, by wrk: CPU per GB. */
+import { once } from "node:events";
+import { connect } from "node:net";
 import { findProgram } from "../../test/support/server-process.ts";
 import { ratio, type Sample } from "../http-load.fixture.ts";
 import { wrk } from "../load.fixture.ts";
 import type { Row } from "../report.ts";
-import { foreignOf, LARGE, pathsOf, warm } from "./hits.ts";
-import { cpuPerGb, endedSeconds, inTurn, perSecond, rowsOf, SAMPLE_MS, startMeter } from "./measure.ts";
+import { LARGE, pathsOf, warm } from "./hits.ts";
+import { cpuPerGb, endedSeconds, foreignOf, inTurn, perSecond, rowsOf, SAMPLE_MS, startMeter } from "./measure.ts";
 import type { CacheServer } from "./server.ts";
 import type { Figure, Stage } from "./stage.ts";
 
@@ -24,14 +26,30 @@ const sampleOf = async (server: CacheServer, pids: readonly number[]): Promise<S
   return { perSecond: rate, cpuUs, p99Ms, foreignCores: foreignCores(endedSeconds() - ended) };
 };
 
+/** Throws when nobody does. */
+const listens = async (port: number): Promise<void> => {
+  const socket = connect(port, "127.0.0.1");
+  try {
+    await once(socket, "connect");
+  } catch (error) {
+    throw new Error("it does not listen with TLS", { cause: error });
+  } finally {
+    socket.destroy();
+  }
+};
+
 const rows = async ({ servers, hitch }: Stage): Promise<Row[]> => {
   if (findProgram("wrk") === undefined) throw new Error("needs wrk");
-  await warm(servers, LARGE);
   const varnish = servers.find(({ name }) => name === "Varnish");
   const compared = [...servers.filter(({ tlsPort }) => tlsPort !== undefined), ...(hitch ? [hitch] : [])];
-  const samples = await inTurn(compared, (server) =>
-    sampleOf(server, server === hitch && varnish ? [server.pid, varnish.pid] : [server.pid]),
-  );
+  const behind = (server: CacheServer): CacheServer => (server === hitch && varnish ? varnish : server);
+  const samples = await inTurn(compared, {
+    prepare: async (server) => {
+      await listens(server.tlsPort ?? 0);
+      await warm(behind(server), LARGE);
+    },
+    sample: (server) => sampleOf(server, [...new Set([server.pid, behind(server).pid])]),
+  });
   return rowsOf(samples, {
     what: `TLS 1.3, hot hit of 1.5 MB, ${CONNECTIONS} connections, ${foreignOf(samples)}`,
     goals: { nginx: "≤ 0.55×", ATS: "", hitch: "" },
