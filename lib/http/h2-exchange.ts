@@ -212,18 +212,26 @@ export class H2Exchange implements AnsweredExchange, Timed, Sending {
     return this.#port.pieceBytes();
   }
 
-  /** A piece may take as long as the slowest client that is put up with needs for it. */
-  began(sizeBytes: number): void {
-    const { limits, deadlines } = this.#port;
-    this.#state = "writing";
+  began(sizeBytes: number, onTheirWayBytes: number): void {
     this.#port.handedOver(sizeBytes);
-    deadlines.set(this, Math.max(limits.bodyWindowMs, (sizeBytes / limits.bodyBytesPerSecond) * 1_000));
+    this.#watch(onTheirWayBytes);
   }
 
-  taken(): void {
+  taken(onTheirWayBytes: number): void {
     if (this.#state !== "writing") return;
+    if (onTheirWayBytes > 0) {
+      this.#watch(onTheirWayBytes);
+      return;
+    }
     this.#state = "holding";
     this.#port.deadlines.set(this, this.#port.limits.answerMs);
+  }
+
+  /** Bytes may be on their way for as long as the slowest client that is put up with needs for them. */
+  #watch(onTheirWayBytes: number): void {
+    const { limits, deadlines } = this.#port;
+    this.#state = "writing";
+    deadlines.set(this, Math.max(limits.bodyWindowMs, (onTheirWayBytes / limits.bodyBytesPerSecond) * 1_000));
   }
 
   #lateReading(): void {

@@ -28,7 +28,8 @@ const INVALID_FRAMES_MAX = 100;
 const REJECTED_STREAMS_MAX = 100;
 const OUTSTANDING_PINGS_MAX = 10;
 const SETTINGS_MAX = 32; // entries of a SETTINGS frame
-const SESSION_MEGABYTES_MAX = 4; // heads and queues of a connection inside of nghttp2
+/** Inside of nghttp2: 100 heads of 64 KiB, and bodies on their way: up to 4.4 MB when each stream began before the next. */
+const SESSION_MEGABYTES_MAX = 16;
 const PSEUDO_FIELDS = 4;
 
 /** What a session of node:http2 is made with. */

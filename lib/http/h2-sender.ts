@@ -11,10 +11,10 @@ export interface Sending {
   readonly stream: ServerHttp2Stream;
   /** How many bytes may be on their way now. */
   pieceBytes(): number;
-  /** So many bytes are on their way from now on. */
-  began(sizeBytes: number): void;
-  /** They are with the kernel; nothing is on its way. */
-  taken(): void;
+  /** So many bytes were handed over; with those before them `onTheirWayBytes` are not with the kernel yet. */
+  began(sizeBytes: number, onTheirWayBytes: number): void;
+  /** Some are with the kernel; so many are not yet. */
+  taken(onTheirWayBytes: number): void;
 }
 
 interface Item {
@@ -88,7 +88,7 @@ export class H2Sender {
     this.#at = isWhole ? 0 : to;
     if (isWhole) this.#sentCount += 1;
     this.#onItsWayBytes += piece.length;
-    this.#sending.began(piece.length);
+    this.#sending.began(piece.length, this.#onItsWayBytes);
     const taken = (error?: Error | null): void => (error ? this.gone() : this.#taken(piece.length, isWhole));
     if (!isWhole || !item.isLast) stream.write(piece, taken);
     else if (piece.length === 0) stream.end(taken);
@@ -99,7 +99,7 @@ export class H2Sender {
     if (this.#isGone) return;
     this.#onItsWayBytes -= sizeBytes;
     this.#waitingBytes -= sizeBytes;
-    if (this.#onItsWayBytes === 0) this.#sending.taken();
+    this.#sending.taken(this.#onItsWayBytes);
     if (isWhole) {
       this.#sentCount -= 1;
       this.#items.shift()?.done(true);
