@@ -1,7 +1,10 @@
 /** The origin of a script: it answers what the script says, byte by byte, when the script says it. */
 import { once } from "node:events";
 import { createServer, type Server, type Socket } from "node:net";
-import { type Head, readBody, readHead, Wire, within } from "./wire.ts";
+import { fieldOf, type Head, readBody, readHead, Wire, within } from "./wire.ts";
+
+/** What the clients of scripts call themselves. A HEAD without it is the cache's own look at the origin's health. */
+export const AGENT = "script";
 
 /** A request that came, with the connection to answer it on. */
 export interface OriginRequest extends Head {
@@ -54,6 +57,10 @@ export class ScriptedOrigin {
       const chunks: Buffer[] = [];
       await readBody(wire, head, { sink: (bytes) => chunks.push(bytes), untilClose: false });
       const [method = "", target = ""] = head.startLine.split(" ");
+      if (method === "HEAD" && fieldOf(head, "user-agent") === undefined) {
+        socket.write("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+        continue;
+      }
       const { promise, resolve } = Promise.withResolvers<void>();
       this.#waiting.push({ ...head, method, target, body: Buffer.concat(chunks), socket, answered: resolve });
       this.#came.resolve();

@@ -24,7 +24,11 @@ export type Step = At &
     | ({ readonly kind: "request"; readonly clients: readonly string[]; method: string; target: string } & Message)
     | { readonly kind: "raw-request"; readonly clients: readonly string[]; readonly bytes: Buffer }
     | { readonly kind: "leave"; readonly clients: readonly string[] }
-    | ({ readonly kind: "answer"; readonly clients: readonly string[]; readonly status: number } & Expected & {
+    | ({
+        readonly kind: "answer";
+        readonly clients: readonly string[];
+        readonly statuses: readonly number[];
+      } & Expected & {
           /** `head`: as much as is told here has come; `whole`: to its end; `cut`: it never ends properly. */
           readonly until: "head" | "whole" | "cut";
           /** Asked again until it is so: what happens in the background takes its time. */
@@ -143,11 +147,11 @@ const METHOD = "([A-Za-z-]+)";
 const CLIENTS = "clients?((?: [a-z0-9.]+)*?)";
 const RULES: readonly Rule[] = [
   [
-    new RegExp(`^${CLIENTS} (get|gets|see|sees) (\\d{3})( and is closed| in the end)?$`),
-    ([names = "", verb = "", status, how], block) => ({
+    new RegExp(`^${CLIENTS} (get|gets|see|sees) (\\d{3}(?:\\|\\d{3})*)( and is closed| in the end)?$`),
+    ([names = "", verb = "", statuses = "", how], block) => ({
       kind: "answer",
       clients: clientsOf(names),
-      status: Number(status),
+      statuses: statuses.split("|").map(Number),
       until: verb.startsWith("see") ? "head" : "whole",
       isClosed: how === " and is closed",
       inTheEnd: how === " in the end",
@@ -160,7 +164,7 @@ const RULES: readonly Rule[] = [
     ([names = "", status], block) => ({
       kind: "answer",
       clients: clientsOf(names),
-      status: Number(status),
+      statuses: [Number(status)],
       until: "cut",
       isClosed: false,
       inTheEnd: false,
