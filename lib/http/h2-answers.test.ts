@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { test } from "node:test";
+import type { AccessLog } from "./access-log.ts";
 import type { BodyWriter, RawHandler } from "./exchange.ts";
 import { ask, h2Client, h2Listener, tlsTo } from "./h2.fixture.ts";
 import type { NotedExchange } from "./raw-listener.ts";
@@ -233,4 +234,48 @@ test("accounts get what was sent: heads, frames and bodies", async (t) => {
   assert.ok(noted[1]!.wireBytes > 1_000_000);
   // The last frame goes out while the connection is taken down.
   assert.ok(Math.abs(total - sum) < 50, `${sum} accounted, ${total} received`);
+});
+
+test("each request has its line in the access log and its place in the metrics, as on HTTP/1.1", async (t) => {
+  const lines: unknown[] = [];
+  const closed = Promise.withResolvers<void>();
+  const accessLog: AccessLog = {
+    droppedCount: 0,
+    note: ({ request, status, sentBytes, isWhole }) => {
+      lines.push([request.method, request.path, status, sentBytes, isWhole]);
+      if (!isWhole) closed.resolve();
+    },
+    close: () => Promise.resolve(),
+  };
+  const { port } = await h2Listener(
+    t,
+    async (request) => {
+      if (request.path === "/whole") return request.send(200, "", Buffer.alloc(2_000));
+      const writer = request.begin(203, "", null);
+      await writer.write(Buffer.alloc(10));
+      writer.abort();
+    },
+    { accessLog, name: "h2-counted" },
+  );
+  const session = await h2Client(t, port);
+  await ask(session, { ":path": "/whole" });
+  await assert.rejects(ask(session, { ":path": "/cut" }), /NGHTTP2_INTERNAL_ERROR/);
+  await closed.promise;
+  assert.deepEqual(lines, [
+    ["GET", "/whole", 200, 2_000, true],
+    ["GET", "/cut", 203, 10, false],
+  ]);
+  const metrics = (await ask(session, { ":path": "/metrics" })).body.toString();
+  for (const line of [
+    'castellan_http_requests_total{status="200",listener="h2-counted"} 1',
+    'castellan_http_sent_bytes_total{listener="h2-counted"} 2000',
+    'castellan_http_cut_total{listener="h2-counted"} 1',
+    'castellan_http_connections{listener="h2-counted"} 1',
+  ]) {
+    const [, name = "", labels = "", value = ""] = /^(\w+)\{(.*)\} (\d+)$/.exec(line) ?? [];
+    const found = metrics.split("\n").find((each) => {
+      return each.startsWith(`${name}{`) && labels.split(",").every((label) => each.includes(label));
+    });
+    assert.equal(found?.split(" ").at(-1), value, line);
+  }
 });

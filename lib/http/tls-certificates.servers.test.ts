@@ -96,7 +96,12 @@ test("a client gets the certificate of the name that it asks for", { skip: noOpe
   const judged = await openssl("-servername", "a.example", "-CAfile", longer.certFile, "-verify_hostname", "a.example");
   assert.match(judged, /Verify return code: 0 \(ok\)/);
   assert.match(judged, /HTTP\/1\.1 200 OK/);
+  const held = connect({ port, host: "127.0.0.1", servername: "b.example", rejectUnauthorized: false });
+  await once(held, "secureConnect");
   certificates.setAll([exact]);
+  held.write(GET);
+  assert.match(String((await once(held, "data"))[0]), /^HTTP\/1\.1 200 OK/); // a connection goes on
+  held.destroy();
   assert.match(await openssl("-servername", "unknown.example"), /alert number 112/); // unrecognized_name
   assert.match(await openssl("-servername", "unknown.example", "-tls1_2"), /alert number 112/);
   assert.match(await openssl("-noservername"), /alert number 40/); // handshake_failure
