@@ -108,7 +108,6 @@ export class Sites {
     this.all = Object.freeze([...all]);
     for (const site of all) for (const hostname of site.hostnames) this.#byHostname.set(hostname, site);
     this.#wildcard = this.#byHostname.get(ANY_HOST);
-    this.#byHostname.delete(ANY_HOST);
   }
 
   /** The site of a request's host, which is in lower case and has no port. */
