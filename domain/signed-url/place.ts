@@ -44,7 +44,7 @@ export const takeToken = (path: string, query: string, isNeeded: (path: string) 
     bare = path.slice(0, start) + path.slice(slash + 1);
     // What is left may have a token's place too: behind `/`, or behind `/api/media/` that stood behind the token.
     const next = bare.startsWith(MEDIA) ? MEDIA.length : 1;
-    if (!isTokenShaped(token) || bare.charCodeAt(next) === TILDE || bare.charCodeAt(1) === TILDE) return "malformed";
+    if (!isTokenShaped(token) || bare.charCodeAt(next) === TILDE) return "malformed";
   }
   if (!query.includes("token")) return { token, path: bare, query };
   const { tokens, rest } = withoutTokens(query);

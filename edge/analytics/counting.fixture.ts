@@ -9,8 +9,18 @@ import { Accounts } from "./accounts.ts";
 import { Ledger } from "./ledger.ts";
 
 const [dataDir = ""] = process.argv.slice(2);
+const pause = new Int32Array(new SharedArrayBuffer(4));
+/** At once, so that nothing that was said before a kill is lost; waits where the parent does not follow. */
 const say = (line: string): void => {
-  writeSync(1, `${line}\n`);
+  const bytes = Buffer.from(`${line}\n`);
+  for (let at = 0; at < bytes.length; ) {
+    try {
+      at += writeSync(1, bytes, at);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "EAGAIN") throw error;
+      Atomics.wait(pause, 0, 0, 1);
+    }
+  }
 };
 const accounts = new Accounts();
 const ledger = await Ledger.open({

@@ -61,7 +61,7 @@ export class Journal {
   readonly #dir: string;
   readonly #open: OpenFile;
   #file: FileHandle | undefined;
-  /** Where the next line begins: behind it there may be what is left of a write that failed. */
+  /** Where the next line begins: behind it there may be what is left of a write that failed, a line at most. */
   #sizeBytes = 0;
   #stateBytes = 0;
 
@@ -95,14 +95,8 @@ export class Journal {
     const file = this.#file;
     if (!file) throw new Error("bug: the journal has no beginning yet");
     const bytes = lineOf(record);
-    try {
-      await writeAll(file, bytes, this.#sizeBytes);
-      await file.datasync();
-    } catch (error) {
-      // Half a line would be left out; a whole one that we call unwritten must not come back.
-      await file.truncate(this.#sizeBytes).catch(() => {});
-      throw error;
-    }
+    await writeAll(file, bytes, this.#sizeBytes);
+    await file.datasync();
     this.#sizeBytes += bytes.length;
   }
 
