@@ -2,9 +2,9 @@
  * Viewers for bench/edge.ts: one thread, epoll, bodies dropped inside the kernel (recv with MSG_TRUNC), so that the
  * client is never the limit. Prints one JSON line. Each connection comes from an address of its own in 127.1.0.0/16.
  *
- *   client load PORT CONNECTIONS WARM_MS SAMPLE_MS PATHS_FILE   keep-alive; prints "start" when the warm-up is over
+ *   client load PORT CONNECTIONS WARM_MS SAMPLE_MS PATHS_FILE   keep-alive; prints "start" and "end" about the sample
  *   client herd PORT CONNECTIONS SPREAD_MS DEADLINE_MS PATHS_FILE   one request each, connected beforehand
- *   client slow PORT CONNECTIONS BYTES_PER_SECOND FOR_MS PATHS_FILE  small receive buffers, read at that pace
+ *   client slow PORT CONNECTIONS BYTES_PER_SECOND FOR_MS PATHS_FILE   small receive buffers, read at that pace
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -217,6 +217,8 @@ static void load(int64_t warm_ns, int64_t sample_ns) {
     }
   }
   double seconds = (now_ns() - start) / 1e9;
+  puts("end");
+  fflush(stdout);
   qsort(latencies, latency_count, sizeof *latencies, compare);
   printf("{\"answers\":%lu,\"bytes\":%lu,\"seconds\":%f,\"failures\":%lu,\"cpuSeconds\":%f,\"p50Ms\":%f,\"p99Ms\":%f}\n",
          answers, answer_bytes, seconds, failures, cpu_seconds() - cpu, quantile_ms(latencies, latency_count, 0.5),

@@ -58,8 +58,9 @@ interface Words {
   readonly numbers: readonly [number, number];
   readonly forMs: number;
   readonly paths: readonly string[];
-  /** When its warm-up is over. */
+  /** When its warm-up is over, and its sample. */
   readonly onStart?: () => void;
+  readonly onEnd?: () => void;
 }
 
 export interface Client {
@@ -71,7 +72,7 @@ export interface Client {
 /** Its last line; throws when it fails or is late. */
 const run = (program: string, words: Words, pathsFile: string): Promise<unknown> =>
   new Promise((resolve, reject) => {
-    const { kind, port, connections, numbers, paths, onStart } = words;
+    const { kind, port, connections, numbers, paths, onStart, onEnd } = words;
     writeFileSync(pathsFile, `${paths.join("\n")}\n`);
     const args = ["-c", "1", program, kind, port, connections, ...numbers, pathsFile].map(String);
     const child = spawn("taskset", args, { stdio: ["ignore", "pipe", "inherit"] });
@@ -80,6 +81,7 @@ const run = (program: string, words: Words, pathsFile: string): Promise<unknown>
     createInterface(child.stdout).on("line", (line) => {
       last = line;
       if (line === "start") onStart?.();
+      if (line === "end") onEnd?.();
     });
     child.on("error", reject);
     child.on("close", (code) => {

@@ -1,4 +1,4 @@
-/** An origin that is down while an object is stale: how soon the stale one, and how soon the new one when it is back. */
+/** An origin that is down while an object is stale: how soon the stale one comes, and the new one once it is back. */
 import { setTimeout as pause } from "node:timers/promises";
 import { median, type Row } from "../report.ts";
 import { ask, isWhole } from "./ask.ts";

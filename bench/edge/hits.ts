@@ -7,12 +7,12 @@ import {
   cpuPerGb,
   foreignOf,
   inTurn,
+  meterOf,
   perCpuRatio,
   perCpuSecond,
   perSecond,
   rowsOf,
   SAMPLE_MS,
-  startMeter,
   WARM_MS,
 } from "./measure.ts";
 import type { CacheServer } from "./server.ts";
@@ -54,26 +54,24 @@ export interface Work {
 /** Throws when an answer failed or the origin was asked. */
 const plainSample = async (stage: Stage, server: CacheServer, { set, connections }: Work): Promise<Sample> => {
   const before = await stage.origin.counts();
-  let meter = startMeter([server.pid]);
+  const meter = meterOf([server.pid]);
   const load = await stage.client.load({
     port: server.port,
     connections,
     warmMs: WARM_MS,
     sampleMs: SAMPLE_MS,
     paths: pathsOf(set),
-    onStart: () => {
-      meter = startMeter([server.pid]);
-    },
+    onStart: meter.start,
+    onEnd: meter.stop,
   });
-  const { serverSeconds, foreignCores } = meter.stop();
   const { requests } = await stage.origin.counts();
   if (load.failures > 0) throw new Error(`${load.failures} answers failed`);
   if (requests > before.requests) throw new Error(`it asked the origin ${requests - before.requests} times`);
   return {
     perSecond: load.answers / load.seconds,
-    cpuUs: (serverSeconds / load.answers) * 1e6,
+    cpuUs: (meter.serverSeconds() / load.answers) * 1e6,
     p99Ms: load.p99Ms,
-    foreignCores: foreignCores(load.cpuSeconds),
+    foreignCores: meter.foreignCores(load.cpuSeconds),
   };
 };
 

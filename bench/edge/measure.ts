@@ -31,29 +31,36 @@ export const endedSeconds = (): number => {
   return (Number(stat[13]) + Number(stat[14])) / TICKS_PER_SECOND;
 };
 
-/** CPU between two moments: the servers' own, and what neither they nor this process nor `others` used. */
+/** CPU between two moments: the servers' own, and what neither they nor this process used. */
 export interface Meter {
-  stop(): { readonly serverSeconds: number; foreignCores(clientSeconds: number): number };
+  start(): void;
+  stop(): void;
+  serverSeconds(): number;
+  /** Of all cores; `clientSeconds` is what the viewers used. */
+  foreignCores(clientSeconds: number): number;
 }
 
-export const startMeter = (servers: readonly number[], others: readonly number[] = []): Meter => {
+/** Their processes are looked up now: what they start later is not counted. */
+export const meterOf = (servers: readonly number[]): Meter => {
   const pids = servers.flatMap(treeOf);
-  const known = [process.pid, ...others];
   const at = () => ({
     server: cpuSecondsOf(pids),
-    known: known.reduce((sum, pid) => sum + cpuSeconds(pid), 0),
+    own: cpuSeconds(process.pid),
     busy: busySeconds(),
-    ms: performance.now(),
+    seconds: performance.now() / 1000,
   });
-  const before = at();
+  let [from, to] = [at(), at()];
+  const passed = (key: keyof typeof from): number => to[key] - from[key];
   return {
-    stop: () => {
-      const after = at();
-      const serverSeconds = after.server - before.server;
-      const seconds = (after.ms - before.ms) / 1000;
-      const elsewhere = after.busy - before.busy - serverSeconds - (after.known - before.known);
-      return { serverSeconds, foreignCores: (clientSeconds) => (elsewhere - clientSeconds) / seconds };
+    start: () => {
+      from = at();
     },
+    stop: () => {
+      to = at();
+    },
+    serverSeconds: () => passed("server"),
+    foreignCores: (clientSeconds) =>
+      (passed("busy") - passed("server") - passed("own") - clientSeconds) / passed("seconds"),
   };
 };
 

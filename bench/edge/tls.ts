@@ -6,7 +6,7 @@ import { ratio, type Sample } from "../http-load.fixture.ts";
 import { wrk } from "../load.fixture.ts";
 import type { Row } from "../report.ts";
 import { LARGE, pathsOf, warm } from "./hits.ts";
-import { cpuPerGb, endedSeconds, foreignOf, inTurn, perSecond, rowsOf, SAMPLE_MS, startMeter } from "./measure.ts";
+import { cpuPerGb, endedSeconds, foreignOf, inTurn, meterOf, perSecond, rowsOf, SAMPLE_MS } from "./measure.ts";
 import type { CacheServer } from "./server.ts";
 import type { Figure, Stage } from "./stage.ts";
 
@@ -19,11 +19,12 @@ const SECONDS = Math.max(SECONDS_MIN, Math.round(SAMPLE_MS / 1000));
 const sampleOf = async (server: CacheServer, pids: readonly number[]): Promise<Sample> => {
   const load = { url: `https://127.0.0.1:${server.tlsPort}`, paths: pathsOf(LARGE), connections: CONNECTIONS };
   await wrk(server.pid, { ...load, seconds: WARM_SECONDS });
-  const [meter, ended] = [startMeter(pids), endedSeconds()];
+  const [meter, ended] = [meterOf(pids), endedSeconds()];
+  meter.start();
   const { perSecond: rate, p99Ms } = await wrk(server.pid, { ...load, seconds: SECONDS });
-  const { serverSeconds, foreignCores } = meter.stop();
-  const cpuUs = (serverSeconds / (rate * SECONDS)) * 1e6;
-  return { perSecond: rate, cpuUs, p99Ms, foreignCores: foreignCores(endedSeconds() - ended) };
+  meter.stop();
+  const cpuUs = (meter.serverSeconds() / (rate * SECONDS)) * 1e6;
+  return { perSecond: rate, cpuUs, p99Ms, foreignCores: meter.foreignCores(endedSeconds() - ended) };
 };
 
 /** Throws when nobody does. */
