@@ -1,7 +1,13 @@
 /** Puts an edge together: what it is told (a file, the fleet), and the threads that serve. */
+import { join } from "node:path";
 import type { ServiceBroker } from "moleculer";
 import type { Clock } from "../../lib/clock.ts";
 import type { Log } from "../../lib/log/log.ts";
+import { Accounts } from "../analytics/accounts.ts";
+import { Ledger } from "../analytics/ledger.ts";
+import { showAccounts } from "../analytics/shown.ts";
+import { DiskStore } from "../cache/disk/disk-store.ts";
+import { systemFiles } from "../cache/disk/files.ts";
 import { ConfigFile } from "../config/config-file.ts";
 import type { Sites } from "../config/sites.ts";
 import { askSnapshot, listenForHints } from "../fleet/fleet.service.ts";
@@ -17,6 +23,8 @@ export interface EdgeConfig {
   /** Null: 8443 where a site has a certificate, else no TLS. */
   readonly edgeTlsPort: number | null;
   readonly edgeCacheBytes: number;
+  /** 0: none. */
+  readonly edgeDiskBytes: number;
   /** File of customers and sites; null: what comes over the bus. */
   readonly edgeConfig: string | null;
   /** Base URLs of the packagers behind the platform's own paths. */
@@ -46,6 +54,23 @@ export interface Edge {
 
 const TLS_PORT = 8_443;
 const STOP_GRACE_MS = 5_000;
+/** Less is not worth its files. */
+const DISK_BYTES_MIN = 64 * 1024 * 1024;
+
+/** Larger ones are not kept on disk; a slab is a 36th of it all. */
+const DISK_OBJECT_BYTES_MAX = 64 * 1024 * 1024;
+
+/** What was kept on disk is served again; undefined where no disk is to be used, or it can't be. */
+const openDisk = async ({ config, log, nowMs = () => performance.now() }: EdgeDeps): Promise<DiskStore | undefined> => {
+  const { edgeDiskBytes: maxBytes, dataDir } = config;
+  if (maxBytes < DISK_BYTES_MIN) return undefined;
+  const folder = join(dataDir, "edge", "cache");
+  const options = { folder, maxBytes, objectBytesMax: DISK_OBJECT_BYTES_MAX, files: systemFiles, log, nowMs };
+  return DiskStore.open(options).catch((error: unknown) => {
+    log.error({ err: error, folder }, "the cache on disk can't be used; going on without it");
+    return undefined;
+  });
+};
 
 /** Starts listening. Rejects with one clear line when the port is taken or the configuration can't be served. */
 export const startEdge = async (deps: EdgeDeps): Promise<Edge> => {
@@ -69,15 +94,19 @@ export const startEdge = async (deps: EdgeDeps): Promise<Edge> => {
   file?.start();
   const isInformed = (): boolean => file !== undefined || (fleet?.version ?? 0) > 0;
   const hasCertificate = told?.all.some(({ certificate }) => certificate !== null) ?? false;
+  const accounts = new Accounts();
+  const ledger = await Ledger.open({ dataDir, edge: nodeId, clock, log });
+  ledger.start(() => accounts.take());
+  showAccounts(() => ledger.totals());
+  const disk = await openDisk(deps);
   node = new EdgeNode({
-    ...{ log, nowMs, timeouts, directory: fleet, wallMs: () => clock.nowMs() },
+    ...{ log, nowMs, timeouts, accounts, disk, directory: fleet, wallMs: () => clock.nowMs() },
     config: {
       ...{ host, port: edgePort, tlsPort: config.edgeTlsPort ?? (hasCertificate ? TLS_PORT : null) },
       ...{ cacheBytes: edgeCacheBytes, packagerUrls: edgePackagerUrls, allowPrivateSources, nodeId },
       ...{ isShared: false, isTrusted: edgeConfig !== null },
     },
     ready: () => ({ ready: !closing && isInformed(), checks: { snapshot: isInformed(), open: !closing } }),
-    accountOf: () => ({ origin: () => {} }),
   });
   if (told) node.apply(told);
   const stopListening = broker && fleet && listenForHints(broker, (version) => fleet.hinted(version));
@@ -85,6 +114,8 @@ export const startEdge = async (deps: EdgeDeps): Promise<Edge> => {
   const stop = async (graceMs = STOP_GRACE_MS): Promise<void> => {
     closing = true;
     await Promise.all([fleet?.stop(), stopListening?.(), file?.stop(), node?.close(graceMs)]);
+    ledger.merge(accounts.take());
+    await Promise.all([ledger.close(), disk?.close()]);
   };
   const ports = await node.listen().catch(async (error: unknown) => {
     await stop(0);

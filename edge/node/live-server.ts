@@ -22,7 +22,7 @@ import type { Health } from "../origin/health.ts";
 import type { Prober } from "../origin/prober.ts";
 import { answerHit, answerWith, type Content } from "./answer.ts";
 import { ALLOWED_METHODS, hasLooped, OPEN_TO_ALL, PREFLIGHT } from "./headers.ts";
-import type { Result } from "./metrics.ts";
+import type { Contexts, Result } from "./metrics.ts";
 import { refuse } from "./refusal.ts";
 import { parseTarget, type Target } from "./request.ts";
 
@@ -44,7 +44,7 @@ export interface LiveServerDeps {
   /** Asks whoever has the stream's objects, where that is another thread; undefined where it is this one. */
   readonly elsewhere?: (exchange: RawExchange, target: Target) => Promise<LiveVerdict> | LiveVerdict | undefined;
   /** What each answer is counted under. */
-  readonly contexts: Readonly<Record<Result, unknown>>;
+  readonly contextsOf: (tenant: string | undefined) => Contexts;
   readonly nowMs: () => number;
   /** This edge's pseudonym in Via. */
   readonly name: string;
@@ -63,6 +63,11 @@ interface Route {
   readonly path: string;
   /** The path names its family, so that no other may stand in. */
   readonly pinned: boolean;
+}
+interface Refused {
+  readonly result: Result;
+  readonly contexts: Contexts;
+  readonly more?: string;
 }
 type Verdict =
   | { readonly kind: "hit"; readonly stored: Stored }
@@ -83,9 +88,10 @@ export class LiveServer {
 
   /** Answers; resolves when that is over. */
   serve(exchange: RawExchange): Promise<void> | undefined {
-    if (this.#isAnsweredEarly(exchange)) return undefined;
+    const contexts = this.#deps.contextsOf(undefined);
+    if (this.#isAnsweredEarly(exchange, contexts)) return undefined;
     const parsed = parseTarget(exchange.target);
-    if ("refusal" in parsed) return this.#refuse(exchange, parsed.refusal, "refused");
+    if ("refusal" in parsed) return this.#refuse(exchange, parsed.refusal, { result: "refused", contexts });
     const { tenant, streamId } = parsed.target;
     if (!this.#deps.directory.find(tenant, streamId)) return this.#serveUnknown(exchange, parsed.target);
     return this.#serveKnown(exchange, parsed.target);
@@ -97,9 +103,12 @@ export class LiveServer {
   }
 
   #serveKnown(exchange: RawExchange, target: Target): Promise<void> | undefined {
+    const { tenant, streamId } = target;
+    const isKnown = this.#deps.directory.find(tenant, streamId) !== undefined;
+    const contexts = this.#deps.contextsOf(isKnown ? tenant : undefined);
     const found = this.#deps.elsewhere?.(exchange, target) ?? this.find(target);
-    if (found instanceof Promise) return found.then((later) => this.#answer(exchange, later));
-    return this.#answer(exchange, found);
+    if (found instanceof Promise) return found.then((later) => this.#answer(exchange, later, contexts));
+    return this.#answer(exchange, found, contexts);
   }
 
   /** What there is for an address; nothing is written to the viewer. */
@@ -114,21 +123,21 @@ export class LiveServer {
     return this.#findRoute(route, target.query);
   }
 
-  #refuse(exchange: RawExchange, refusal: Refusal, result: Result, more = ""): undefined {
-    exchange.context = this.#deps.contexts[result];
+  #refuse(exchange: RawExchange, refusal: Refusal, { result, contexts, more = "" }: Refused): undefined {
+    exchange.context = contexts[result];
     refuse(exchange, refusal, { via: this.#via, more });
   }
 
-  #isAnsweredEarly(exchange: RawExchange): boolean {
+  #isAnsweredEarly(exchange: RawExchange, contexts: Contexts): boolean {
     const { method } = exchange;
     if (method === "OPTIONS") {
-      exchange.context = this.#deps.contexts.preflight;
+      exchange.context = contexts.preflight;
       exchange.send(204, PREFLIGHT, EMPTY);
     } else if (method !== "GET" && method !== "HEAD") {
       const refusal: Refusal = { code: "METHOD_NOT_ALLOWED", data: { method } };
-      this.#refuse(exchange, refusal, "refused", `Allow: ${ALLOWED_METHODS}\r\n`);
+      this.#refuse(exchange, refusal, { result: "refused", contexts, more: `Allow: ${ALLOWED_METHODS}\r\n` });
     } else if (hasLooped(exchange.header("via"), this.#deps.name)) {
-      this.#refuse(exchange, { code: "REQUEST_LOOPED" }, "refused");
+      this.#refuse(exchange, { code: "REQUEST_LOOPED" }, { result: "refused", contexts });
     } else return false;
     return true;
   }
@@ -171,7 +180,6 @@ export class LiveServer {
   }
 
   #redirect(exchange: RawExchange, location: string): undefined {
-    exchange.context = this.#deps.contexts.redirect;
     const lines = [
       `${OPEN_TO_ALL}Location: ${location}`,
       "Cache-Control: no-store",
@@ -182,18 +190,19 @@ export class LiveServer {
     exchange.send(302, lines.join("\r\n"), EMPTY);
   }
 
-  #answer(exchange: RawExchange, verdict: LiveVerdict): Promise<void> | undefined {
+  #answer(exchange: RawExchange, verdict: LiveVerdict, contexts: Contexts): Promise<void> | undefined {
     switch (verdict.kind) {
       case "hit":
-        exchange.context = this.#deps.contexts.hit;
+        exchange.context = contexts.hit;
         answerHit(exchange, verdict.stored, this.#deps.nowMs());
         return undefined;
       case "content":
-        exchange.context = this.#deps.contexts[verdict.result];
+        exchange.context = contexts[verdict.result];
         return answerWith(exchange, verdict.content);
       case "problem":
-        return this.#refuse(exchange, verdict.refusal, verdict.result);
+        return this.#refuse(exchange, verdict.refusal, { result: verdict.result, contexts });
       case "redirect":
+        exchange.context = contexts.redirect;
         return this.#redirect(exchange, verdict.location);
     }
   }

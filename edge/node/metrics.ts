@@ -1,5 +1,6 @@
 /** What the edge counts; one set per process. */
 import { counter, gauge } from "../../lib/metrics/metrics.ts";
+import type { AccountRow } from "../analytics/accounts.ts";
 
 /**
  * How a request was answered. `collapsed`: it waited for another one's fill; `stale`: nothing newer could be had;
@@ -75,14 +76,19 @@ const older = counter({
   help: "Playlists not shown because viewers had seen a newer one.",
 });
 
-/** What a request's exchange carries until it is over: how it was answered. */
+/** What a request's exchange carries until it is over: how it was answered, and whom it is counted for. */
 export interface Context {
   readonly result: Result;
+  readonly account: AccountRow;
 }
-const CONTEXTS = Object.fromEntries(RESULTS.map((result) => [result, { result }])) as Record<Result, Context>; // as above
-export const contextsOf = (): Readonly<Record<Result, Context>> => CONTEXTS;
-/** An exchange that no handler saw through was refused. */
-export const resultOf = (context: unknown): Result => (context as Context | undefined)?.result ?? "refused";
+export type Contexts = Readonly<Record<Result, Context>>;
+
+/** One for each way of answering, so that a request makes none. */
+export const accountedContexts = (account: AccountRow): Contexts =>
+  Object.fromEntries(RESULTS.map((result) => [result, { result, account }])) as unknown as Contexts; // as above
+
+/** Answered without asking an origin. */
+export const isHit = (result: Result): boolean => result === "hit" || result === "stale";
 
 /** Figures that are read when somebody asks for the metrics. */
 export interface EdgeGauges {

@@ -3,25 +3,33 @@ import { hostname } from "node:os";
 import { setTimeout as pause } from "node:timers/promises";
 import type { RawExchange } from "../../lib/http/exchange.ts";
 import type { Readiness } from "../../lib/http/health.ts";
-import { openRawListener, type RawListener, type RawListenerOptions } from "../../lib/http/raw-listener.ts";
+import {
+  type NotedExchange,
+  openRawListener,
+  type RawListener,
+  type RawListenerOptions,
+} from "../../lib/http/raw-listener.ts";
 import { Certificates } from "../../lib/http/tls-certificates.ts";
 import type { Log } from "../../lib/log/log.ts";
+import type { Accounts } from "../analytics/accounts.ts";
 import { allocatePlain, allocateShared, ByteBudget } from "../cache/body.ts";
+import type { DiskStore } from "../cache/disk/disk-store.ts";
 import { Floors, LiveWindows } from "../cache/progress.ts";
 import { Cache } from "../cache/stored.ts";
-import type { Site, Sites } from "../config/sites.ts";
+import type { Sites } from "../config/sites.ts";
 import { type FillDeps, Fills } from "../origin/fills.ts";
 import { Health } from "../origin/health.ts";
 import { Prober } from "../origin/prober.ts";
 import { Upstream, type UpstreamTimeouts } from "../origin/upstream.ts";
+import { DiskTier } from "../site/disk-tier.ts";
 import { SiteFills } from "../site/fills.ts";
 import { Finder } from "../site/finder.ts";
-import type { SiteAccount, SiteRuntime } from "../site/runtime.ts";
+import type { SiteRuntime } from "../site/runtime.ts";
 import { SiteServer } from "../site/server.ts";
 import { ServedSites } from "../site/sites.ts";
 import { SiteObjects } from "../site/store.ts";
 import { type Directory, LiveServer } from "./live-server.ts";
-import { contextsOf, EdgeMetrics, resultOf } from "./metrics.ts";
+import { accountedContexts, type Context, type Contexts, EdgeMetrics, isHit } from "./metrics.ts";
 
 /** What a thread needs to know; all of it can be copied to another. */
 export interface NodeConfig {
@@ -53,7 +61,9 @@ export interface NodeDeps {
   readonly nowMs: () => number;
   readonly timeouts?: UpstreamTimeouts | undefined;
   readonly ready: () => Readiness;
-  readonly accountOf: (site: Site) => SiteAccount;
+  readonly accounts: Accounts;
+  /** Undefined: memory is all there is. */
+  readonly disk?: DiskStore | undefined;
   /** All threads take each other's TLS session tickets. */
   readonly ticketKeys?: Buffer;
 }
@@ -92,8 +102,10 @@ export class EdgeNode {
     const fills = new Fills(fillDeps);
     const prober = new Prober(fillDeps);
     this.live =
-      directory && new LiveServer({ ...state, ...liveState, directory, fills, prober, contexts: contextsOf() });
-    const objects = new SiteObjects(state);
+      directory &&
+      new LiveServer({ ...state, ...liveState, directory, fills, prober, contextsOf: tenantContexts(deps.accounts) });
+    const disk = deps.disk && new DiskTier({ ...state, disk: deps.disk });
+    const objects = new SiteObjects({ ...state, disk });
     const siteFills = new SiteFills({ ...state, store: objects, objectBytesMax: OBJECT_BYTES_MAX });
     this.finder = new Finder({ ...state, objects, fills: siteFills });
     this.siteServer = new SiteServer({
@@ -102,7 +114,7 @@ export class EdgeNode {
       invalidate: (key) => objects.invalidate(key),
     });
     this.sites = new ServedSites({
-      ...{ log, nowMs, allowPrivateSources: config.allowPrivateSources, accountOf: deps.accountOf },
+      ...{ log, nowMs, allowPrivateSources: config.allowPrivateSources, accounts: deps.accounts },
       packagers: () => config.packagerUrls,
       trusted: config.isTrusted,
     });
@@ -147,10 +159,20 @@ export class EdgeNode {
       ...{ host: config.host, log, ready, reusePort: config.isShared },
       hasHealth: ({ host }) => this.sites.find(host) === undefined,
       handle: (exchange) => this.#route(exchange),
-      noted: ({ context, wireBytes }) => this.metrics.answered(resultOf(context), wireBytes),
+      noted: (exchange) => this.#count(exchange),
+      refusedBytes: (bytes) => this.#count({ context: undefined, status: 400, wireBytes: bytes, firstByteMs: 0 }),
     });
     this.#listeners.push(listener);
     return listener;
+  }
+
+  /** Phase "account". What no handler saw through was refused, and is nobody's. */
+  #count({ context, status, wireBytes, firstByteMs }: NotedExchange): void {
+    const known = context as Context | undefined; // put there by one of our servers
+    const result = known?.result ?? "refused";
+    const account = known?.account ?? this.#deps.accounts.other;
+    this.metrics.answered(result, wireBytes);
+    account.count({ status, sentBytes: wireBytes, isHit: isHit(result), ttfbMs: firstByteMs });
   }
 
   /** Phase "route": whose request it is. A host that is no customer's site is the platform's own. */
@@ -165,6 +187,24 @@ export class EdgeNode {
     return undefined;
   }
 }
+
+/** Live media is counted for the tenants that own it. */
+const tenantContexts = (accounts: Accounts): ((tenant: string | undefined) => Contexts) => {
+  const nobody = accountedContexts(accounts.other);
+  const known = new Map<string, Contexts>();
+  return (tenant) => {
+    if (tenant === undefined) return nobody;
+    let contexts = known.get(tenant);
+    if (!contexts) {
+      contexts = accountedContexts(accounts.row({ hostname: "*", customer: PLATFORM, tenant }));
+      known.set(tenant, contexts);
+    }
+    return contexts;
+  };
+};
+
+/** The customer whose media is the platform's own. */
+const PLATFORM = "platform";
 
 const hasLive = ({ site }: SiteRuntime): boolean =>
   site.origins.some((origin) => origin.kind === "plexbd" && origin.plexbd === "live");

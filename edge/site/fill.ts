@@ -88,6 +88,7 @@ export class SiteFill {
   #ask(conditions: FieldList): Promise<OriginAnswer> {
     const { fields, runtime, target, key, stored } = this.task;
     const nowMs = this.#deps.nowMs();
+    runtime.account.countOrigin(1, 0);
     const mayWait = stored === undefined || nowMs >= stored.staleUntilMs;
     return runtime.origins.ask(
       { method: "GET", target, fields: [...fields, ...conditions], key },
@@ -200,7 +201,7 @@ export class SiteFill {
   }
 
   #came(body: FillingBody, chunk: Buffer): void {
-    this.task.runtime.account.origin(0, chunk.length);
+    this.task.runtime.account.countOrigin(0, chunk.length);
     const refusal = body.append(chunk);
     if (refusal) throw new UpstreamError(refusal);
     // The rest came in beside it.
@@ -216,6 +217,7 @@ export class SiteFill {
   async #part(wanted: Part): Promise<OriginAnswer | undefined> {
     const { from, to, etag, originId, sizeBytes } = wanted;
     const { fields, runtime, target, key } = this.task;
+    runtime.account.countOrigin(1, 0);
     const range = ["Range", `bytes=${from}-${to - 1}`, "If-Range", etag];
     try {
       const answer = await runtime.origins.ask(
@@ -249,7 +251,7 @@ export class SiteFill {
     const answer = await this.#part({ from: start, to: end, etag, originId, sizeBytes: body.sizeBytes });
     await answer
       ?.read((chunk) => {
-        this.task.runtime.account.origin(0, chunk.length);
+        this.task.runtime.account.countOrigin(0, chunk.length);
         if (!body.appendTo(span, chunk)) throw new UpstreamError("size");
         if (body.isCovered) this.#answer?.drop();
       })

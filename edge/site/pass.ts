@@ -23,6 +23,7 @@ export const passOn = async (exchange: RawExchange, { runtime, target, key, name
   const hasBody = method !== "GET" && method !== "HEAD";
   const body = hasBody ? await exchange.readBody(REQUEST_BYTES_MAX) : undefined;
   const fields = requestFieldsToForward(exchange.fields, { via: name, passThrough: true });
+  runtime.account.countOrigin(1, 0);
   return runtime.origins.ask(
     { method, target, fields, key, ...(body === undefined ? {} : { body }) },
     { signal: exchange.signal },

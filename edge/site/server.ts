@@ -143,7 +143,7 @@ export class SiteServer {
   async #giveOn(exchange: RawExchange, plan: Plan, answer: OriginAnswer, status: CacheStatusParts): Promise<void> {
     const { account, contexts } = plan.runtime;
     exchange.context = contexts.passed;
-    await giveOn(exchange, answer, { via: this.#via, status, came: (bytes) => account.origin(0, bytes) });
+    await giveOn(exchange, answer, { via: this.#via, status, came: (bytes) => account.countOrigin(0, bytes) });
   }
 
   /** What a change was asked for is not what is stored any more (RFC 9111 §4.4). */

@@ -1,13 +1,14 @@
 /** The sites that are served now: a configuration's sites with their origins, guards and accounts, changed as one. */
 import type { Log } from "../../lib/log/log.ts";
 import { openSource } from "../../lib/source/open.ts";
+import type { Accounts } from "../analytics/accounts.ts";
 import { NO_SITES, type Site, type SiteOrigin, type Sites } from "../config/sites.ts";
 import { Guard } from "../guard/guard.ts";
-import { contextsOf, RESULTS, type Result } from "../node/metrics.ts";
+import { accountedContexts } from "../node/metrics.ts";
 import { OriginSet } from "../origin/site/origin-set.ts";
 import type { ContentOrigin, PackagerOrigin, UrlOrigin } from "../origin/site/set-options.ts";
 import { UpstreamError } from "../origin/upstream.ts";
-import type { SiteAccount, SiteContext, SiteOrigins, SiteRuntime } from "./runtime.ts";
+import type { SiteOrigins, SiteRuntime } from "./runtime.ts";
 import { hostnameOf } from "./target.ts";
 
 export interface ServedSitesDeps {
@@ -17,8 +18,8 @@ export interface ServedSitesDeps {
   readonly allowPrivateSources: readonly string[];
   /** Base URLs of the platform's packagers. */
   readonly packagers: () => readonly string[];
-  /** Counts what a site's requests cost. */
-  readonly accountOf: (site: Site) => SiteAccount;
+  /** Counts what requests for a hostname cost. */
+  readonly accounts: Accounts;
   /** A file's word is the operator's; what came over the bus may not lead into private networks. */
   readonly trusted: boolean;
 }
@@ -66,7 +67,10 @@ class LateOrigins implements SiteOrigins {
   }
 }
 
-interface Served extends SiteRuntime {
+interface Served {
+  readonly site: Site;
+  readonly origins: SiteOrigins;
+  readonly guard: Guard | null;
   /** Of what its origins were made: who keeps it keeps them, with all that is known of their health. */
   readonly madeOf: string;
 }
@@ -76,15 +80,11 @@ export class ServedSites {
   #sites: Sites = NO_SITES;
   #byId = new Map<string, Served>();
   /** Hosts as requests write them. */
-  readonly #byHost = new Map<string, Served | undefined>();
+  readonly #byHost = new Map<string, SiteRuntime | undefined>();
   readonly #draining = new Set<{ readonly timer: NodeJS.Timeout; readonly origins: SiteOrigins }>();
 
   constructor(deps: ServedSitesDeps) {
     this.#deps = deps;
-  }
-
-  get all(): readonly SiteRuntime[] {
-    return [...this.#byId.values()];
   }
 
   /** From now on these are served; origins that are as they were go on. */
@@ -101,10 +101,20 @@ export class ServedSites {
   find(host: string): SiteRuntime | undefined {
     if (this.#byHost.has(host)) return this.#byHost.get(host);
     if (this.#byHost.size >= HOSTS_MAX) this.#byHost.clear();
-    const site = this.#sites.find(hostnameOf(host));
+    const hostname = hostnameOf(host);
+    const site = this.#sites.find(hostname);
     const served = site && this.#byId.get(site.id);
-    this.#byHost.set(host, served);
-    return served;
+    const runtime = served && this.#runtime(served, hostname);
+    this.#byHost.set(host, runtime);
+    return runtime;
+  }
+
+  #runtime({ site, origins, guard }: Served, asked: string): SiteRuntime {
+    const { customer, tenant, hostnames } = site;
+    // As configured: what clients call a host that takes every name is theirs to make up.
+    const hostname = hostnames.includes(asked) ? asked : "*";
+    const account = this.#deps.accounts.row({ hostname, customer, tenant });
+    return { site, origins, guard, account, contexts: accountedContexts(account) };
   }
 
   async close(): Promise<void> {
@@ -113,7 +123,8 @@ export class ServedSites {
       return origins;
     });
     this.#draining.clear();
-    await Promise.all([...this.all, ...drained.map((origins) => ({ origins }))].map(({ origins }) => origins.close()));
+    const served = [...this.#byId.values()].map(({ origins }) => origins);
+    await Promise.all([...served, ...drained].map((origins) => origins.close()));
   }
 
   #drain(origins: SiteOrigins): void {
@@ -128,15 +139,9 @@ export class ServedSites {
   #served(site: Site, before: Served | undefined): Served {
     const { origins, parents, health, hostnames, signing } = site;
     const madeOf = JSON.stringify({ origins, parents, health, hostnames });
-    const account = before?.account ?? this.#deps.accountOf(site);
-    const contexts = Object.fromEntries(
-      RESULTS.map((result) => [result, { ...contextsOf()[result], account }]),
-    ) as Record<Result, SiteContext>; // one for each of the type's values
     return {
       site,
       madeOf,
-      account,
-      contexts,
       guard: signing && new Guard(signing.keys, { prefix: signing.prefix }),
       origins: before?.madeOf === madeOf ? before.origins : new LateOrigins(this.#open(site)),
     };

@@ -1,6 +1,7 @@
 /** Where sites' objects are: memory over disk, what they vary by, what must not be kept, what was purged. */
 import { LRUCache } from "lru-cache";
 import type { Cache, Stored } from "../cache/stored.ts";
+import type { DiskTier } from "./disk-tier.ts";
 import { entryOf } from "./entry.ts";
 import type { FillTask, Kept, SiteStore } from "./fills.ts";
 import type { Plan } from "./verdict.ts";
@@ -18,15 +19,25 @@ interface Varying {
   readonly keys: Set<string>;
 }
 
+export interface SiteObjectsDeps {
+  readonly cache: Cache;
+  /** Undefined: memory is all there is. */
+  readonly disk: DiskTier | undefined;
+  /** Monotonic. */
+  readonly nowMs: () => number;
+}
+
 export class SiteObjects implements SiteStore {
   readonly #cache: Cache;
   readonly #nowMs: () => number;
+  readonly #disk: DiskTier | undefined;
   readonly #uncacheableUntilMs = new LRUCache<string, number>({ max: UNCACHEABLE_MAX });
   readonly #varying = new LRUCache<string, Varying>({ max: VARYING_MAX });
 
-  constructor({ cache, nowMs }: { cache: Cache; nowMs: () => number }) {
+  constructor({ cache, nowMs, disk }: SiteObjectsDeps) {
     this.#cache = cache;
     this.#nowMs = nowMs;
+    this.#disk = disk;
   }
 
   get(key: string, _plan: Plan): Stored | undefined {
@@ -34,8 +45,14 @@ export class SiteObjects implements SiteStore {
   }
 
   /** What the disk has of it, now in memory too. */
-  async fromDisk(_key: string, _plan: Plan): Promise<Stored | undefined> {
-    return undefined;
+  async fromDisk(key: string, _plan: Plan): Promise<Stored | undefined> {
+    if (!this.#disk?.has(key)) return undefined;
+    const stored = await this.#disk.read(key);
+    // Somebody may have been faster: what is in memory is at least as new.
+    const known = this.#cache.get(key);
+    if (known || !stored) return known;
+    this.#cache.put(key, stored);
+    return stored;
   }
 
   /** Lower-case names of the request's fields that choose an answer of this address. */
@@ -53,10 +70,14 @@ export class SiteObjects implements SiteStore {
     const key = vary ? this.#variant(task.primaryKey, vary.names, vary.key) : task.primaryKey;
     if (!vary) this.#varying.delete(task.primaryKey);
     this.#uncacheableUntilMs.delete(key);
-    this.#cache.put(key, entryOf({ ...kept, key }, { nowMs: this.#nowMs(), seq: 0 }));
+    const stored = entryOf({ ...kept, key }, { nowMs: this.#nowMs(), seq: 0 });
+    this.#cache.put(key, stored);
+    this.#disk?.keep(stored);
   }
 
-  renewed(_task: FillTask, _stored: Stored): void {}
+  renewed(_task: FillTask, stored: Stored): void {
+    this.#disk?.renewed(stored);
+  }
 
   uncacheable(task: FillTask): void {
     this.#uncacheableUntilMs.set(task.key, this.#nowMs() + UNCACHEABLE_MS);
@@ -64,9 +85,14 @@ export class SiteObjects implements SiteStore {
 
   /** Forgets an address with all that it varies by. */
   invalidate(primaryKey: string): void {
-    for (const key of this.#varying.get(primaryKey)?.keys ?? []) this.#cache.delete(key);
+    for (const key of this.#varying.get(primaryKey)?.keys ?? []) this.#forget(key);
     this.#varying.delete(primaryKey);
-    this.#cache.delete(primaryKey);
+    this.#forget(primaryKey);
+  }
+
+  #forget(key: string): void {
+    this.#cache.delete(key);
+    this.#disk?.remove(key);
   }
 
   #variant(primaryKey: string, names: readonly string[], variant: string): string {
@@ -82,7 +108,7 @@ export class SiteObjects implements SiteStore {
     const [oldest] = varying.keys;
     if (varying.keys.size > VARIANTS_MAX && oldest !== undefined) {
       varying.keys.delete(oldest);
-      this.#cache.delete(oldest);
+      this.#forget(oldest);
     }
     return key;
   }

@@ -23,6 +23,7 @@ export const edgeTarget: Target = {
         host: "127.0.0.1",
         edgePort: 0,
         edgeTlsPort: null,
+      edgeDiskBytes: 0,
         edgeCacheBytes: CACHE_BYTES,
         edgeConfig: path,
         edgePackagerUrls: [],

@@ -104,6 +104,7 @@ export const edgeUnderTest = async (t: Cleaner, options: EdgeOptions = {}): Prom
       allowPrivateSources: options.allowPrivateSources ?? ["127.0.0.0/8"],
       edgeCacheBytes: options.cacheBytes ?? 64 * 2 ** 20,
       edgeTlsPort: null,
+      edgeDiskBytes: 0,
       edgeConfig: null,
       edgePackagerUrls: [],
       dataDir,
