@@ -7,7 +7,7 @@ import { type TestContext, test } from "node:test";
 import { type ErrorCode, fail } from "../../contracts/errors.ts";
 import { quietLog } from "../../lib/log/log.ts";
 import { openSource } from "../../lib/source/open.ts";
-import type { ContentSource, ReadOptions, SourceObject, SourceStat } from "../../lib/source/port.ts";
+import type { ContentSource, SourceObject, SourceStat } from "../../lib/source/port.ts";
 import type { OriginAnswer } from "../origin/site/contract.ts";
 import { OriginSet } from "../origin/site/origin-set.ts";
 import { UpstreamError } from "../origin/upstream.ts";
@@ -171,7 +171,7 @@ class MemorySource implements ContentSource {
   openCount = 0;
   fetchCount = 0;
   isClosed = false;
-  /** Opening waits for it. */
+  /** Opening and reading wait for it, and for nothing else: as a disk behind a dead network does. */
   gate: Promise<void> | undefined;
 
   async stat(path: string): Promise<SourceStat> {
@@ -179,11 +179,9 @@ class MemorySource implements ContentSource {
     const bytes = this.files.get(path) ?? fail("SOURCE_NOT_FOUND", { path });
     return { sizeBytes: bytes.length, modifiedMs: null, etag: this.etag, version: `v${bytes.length}` };
   }
-  async open(path: string, { signal }: ReadOptions = {}): Promise<SourceObject> {
+  async open(path: string): Promise<SourceObject> {
     const stat = await this.stat(path);
-    const aborted = Promise.withResolvers<never>();
-    signal?.addEventListener("abort", () => aborted.reject(signal.reason));
-    if (this.gate) await Promise.race([this.gate, aborted.promise]);
+    await this.gate;
     this.openCount += 1;
     let isOpen = true;
     const close = async (): Promise<void> => {
@@ -191,6 +189,7 @@ class MemorySource implements ContentSource {
       isOpen = false;
     };
     const readRange = async (offset: number, target: Uint8Array): Promise<void> => {
+      await this.gate;
       if (this.failure) fail(this.failure, { path });
       if (this.wholeOnly) fail("SOURCE_FAILED", { path });
       target.set(this.files.get(path)!.subarray(offset, offset + target.length));
@@ -284,7 +283,7 @@ test("what is dropped, before or while it is read, is closed; what has no body w
   assert.equal(source.openCount, 0);
 });
 
-test("a source that opens nothing in time is late, and one that is left is left", async (t) => {
+test("a source that opens or reads nothing in time is late, one that is left is left, and nothing stays open", async (t) => {
   const { source } = await inMemory(t);
   const gate = Promise.withResolvers<void>();
   source.gate = gate.promise;
@@ -299,6 +298,15 @@ test("a source that opens nothing in time is late, and one that is left is left"
   const reason = new Error("left");
   never.abort(reason);
   await assert.rejects(asking, reason);
+  source.gate = undefined;
+  const answer = await origin.ask(request, { signal: new AbortController().signal, firstByteMs: 10_000 });
+  source.gate = gate.promise;
+  const reading = answer.read(() => {}, { idleMs: 20 });
+  await assert.rejects(reading, (error: unknown) => error instanceof UpstreamError && error.reason === "idle");
+  gate.resolve();
+  // What was opened too late is closed, too.
+  for (let turn = 0; turn < 20; turn += 1) await new Promise(setImmediate);
+  assert.equal(source.openCount, 0);
 });
 
 test("a file that is had whole only is copied, read, and its copy is gone", async (t) => {

@@ -10,6 +10,7 @@ import type { AttemptOptions, Origin, OriginAnswer, OriginRequest } from "../ori
 import { UpstreamError } from "../origin/upstream.ts";
 import { contentTypeOf } from "./content-types.ts";
 import { SourceBody } from "./source-body.ts";
+import { untilAborted } from "./until-aborted.ts";
 import { WholeCopies } from "./whole-copies.ts";
 
 export interface SourceOriginOptions {
@@ -89,9 +90,11 @@ export class SourceOrigin implements Origin {
     }
     const late = new AbortController();
     const timer = setTimeout(() => late.abort(new UpstreamError("first-byte")), firstByteMs);
+    const both = AbortSignal.any([signal, late.signal]);
     try {
       const path = pathOf(request.target);
-      const object = await this.#source.open(path, { signal: AbortSignal.any([signal, late.signal]) });
+      const opening = this.#source.open(path, { signal: both });
+      const object = await untilAborted(opening, both, (unwanted) => void unwanted.close().catch(() => {}));
       return await this.#answer({ request, path, object, sentAtMs });
     } catch (error) {
       return this.#refusal(error, sentAtMs);
