@@ -288,6 +288,27 @@ describe("certificates", { skip: noOpenssl }, () => {
     );
   });
 
+  test("go to other threads as texts, and make the same sites there without the files", async (t) => {
+    const pem = pemIn(await tempDir(t), "one");
+    const readText = (path: string): string => (path === "/one.crt" ? pem.cert : pem.key);
+    const certificate = { certFile: "/one.crt", keyFile: "/one.key" };
+    const rules: EdgeRule[] = [{ suffixes: [".m3u8"], cache: "override", ttl: "2s" }];
+    const here = compiled(
+      {
+        customers: [
+          { id: "acme", tenant: "default", sites: [siteWith(), siteWith({ hostnames: ["b.example"], certificate })] },
+          { id: "other", sites: [siteWith({ hostnames: ["c.example"], rules })] },
+        ],
+      },
+      { readText },
+    );
+    const { config, texts } = structuredClone(here.madeOf)!;
+    const there = compileConfig(configOf(config), { readText: (path) => texts.get(path) ?? noFiles(path) });
+    const plain = ({ all }: Sites) => all.map(({ ruleFor, ...site }) => ({ ...site, rule: ruleFor("/a.m3u8") }));
+    assert.deepEqual(plain(there), plain(here));
+    assert.equal(there.find("b.example")?.certificate?.cert, pem.cert);
+  });
+
   test("whose bytes are the same stay the same objects", async (t) => {
     const dir = await tempDir(t);
     const [one, two] = [pemIn(dir, "one"), pemIn(dir, "two")];
