@@ -1,5 +1,4 @@
 /** Small texts on the edge's own disk that must be there, whole, whatever happens meanwhile. */
-import { randomBytes } from "node:crypto";
 import { mkdir, open, readFile, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 
@@ -23,11 +22,14 @@ const syncFolder = async (dir: string): Promise<void> => {
   }
 };
 
-/** Either the old text or the new one is there, whole, also after a loss of power; nobody else can read it. */
+/**
+ * Either the old text or the new one is there, whole, also after a loss of power; nobody else can read it. One write of
+ * a path at a time.
+ */
 export const writeKept = async (path: string, text: string): Promise<void> => {
   const dir = dirname(path);
   await mkdir(dir, { recursive: true });
-  const part = `${path}.${process.pid}-${randomBytes(3).toString("hex")}.part`;
+  const part = `${path}.part`; // what a killed process left of it is written over
   try {
     const file = await open(part, "w", 0o600);
     try {
