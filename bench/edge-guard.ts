@@ -1,7 +1,14 @@
-/** What checking a signed URL costs: its signature once per token, remembered afterwards. */
+/** What each request costs besides its answer: the check of its signed URL, and being counted. */
 import { createHmac, createSecretKey, generateKeyPairSync } from "node:crypto";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Accounts } from "../edge/analytics/accounts.ts";
+import { Ledger } from "../edge/analytics/ledger.ts";
 import { Guard } from "../edge/guard/guard.ts";
 import { type Signer, signerOf, signToken } from "../edge/guard/sign.ts";
+import { systemClock } from "../lib/clock.ts";
+import { quietLog } from "../lib/log/log.ts";
 import { median, report } from "./report.ts";
 
 const TOKENS = 100_000;
@@ -57,10 +64,49 @@ const micros = (value: number): string => `${value.toFixed(2)} µs`;
 const hmac = measured(pathsOf(signerOf("k1", SECRET)));
 const eddsa = measured(pathsOf({ keyId: "k2", key: pair.privateKey }));
 const alone = median(Array.from({ length: ROUNDS }, hmacAlone));
-report("Signed URLs", [
+
+const HOSTNAMES = 10_000;
+const COUNTS = 5_000_000;
+/** Nanoseconds for a request, and milliseconds for taking and writing all rows. */
+const counting = async (): Promise<{ countNs: number; takeMs: number; flushMs: number }> => {
+  const dataDir = mkdtempSync(join(tmpdir(), "bench-accounts-"));
+  const ledger = await Ledger.open({ dataDir, edge: "bench", clock: systemClock, log: quietLog });
+  const accounts = new Accounts();
+  const rows = Array.from({ length: HOSTNAMES }, (_, index) =>
+    accounts.row({ hostname: `cdn-${index}.example`, customer: `c${index}`, tenant: null }),
+  );
+  const rounds = [];
+  for (let round = 0; round < ROUNDS; round += 1) {
+    const startedMs = performance.now();
+    for (let index = 0; index < COUNTS; index += 1) {
+      rows[index % 100]?.count({ status: 200, sentBytes: 1_500_000, isHit: true, ttfbMs: index % 50 });
+    }
+    const countNs = ((performance.now() - startedMs) * 1e6) / COUNTS;
+    for (const row of rows) row.countOrigin(1, 1);
+    const takeAtMs = performance.now();
+    const taken = accounts.take();
+    const takenAtMs = performance.now();
+    ledger.merge(taken);
+    await ledger.flush();
+    rounds.push({ countNs, takeMs: takenAtMs - takeAtMs, flushMs: performance.now() - takenAtMs });
+  }
+  await ledger.close();
+  rmSync(dataDir, { recursive: true });
+  const of = (name: "countNs" | "takeMs" | "flushMs"): number => median(rounds.map((one) => one[name]));
+  return { countNs: of("countNs"), takeMs: of("takeMs"), flushMs: of("flushMs") };
+};
+const counted = await counting();
+report("Signed URLs and accounting", [
   { what: "HS256, first check of a token", value: micros(hmac.first), against: `HMAC-SHA256 alone ${micros(alone)}` },
   { what: "HS256, 1,000 tokens known", value: micros(hmac.few) },
   { what: "Ed25519, first check of a token", value: micros(eddsa.first) },
   { what: "Ed25519, 1,000 tokens known", value: micros(eddsa.few), goal: "about 1 µs" },
   { what: "Ed25519, 100,000 tokens known", value: micros(eddsa.all), goal: "about 1 µs" },
+  { what: "counting a request", value: `${counted.countNs.toFixed(0)} ns`, goal: "about 16 ns" },
+  { what: `taking the counts of ${HOSTNAMES} hostnames`, value: `${counted.takeMs.toFixed(1)} ms` },
+  {
+    what: `writing and syncing ${HOSTNAMES} rows`,
+    value: `${counted.flushMs.toFixed(1)} ms`,
+    against: "twice a second",
+  },
 ]);

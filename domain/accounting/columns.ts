@@ -3,8 +3,8 @@
  * order, and exact up to 2^53 (9 PB).
  */
 
-/** Upper bounds of the time to first byte, in milliseconds, each twice the one before; one bucket more is for the rest. */
-export const TTFB_BOUNDS_MS: readonly number[] = Array.from({ length: 17 }, (_, index) => 2 ** (index - 2)); // ¼ … 16,384
+/** Upper bounds of times to first byte: ¼, ½, 1 … 16,384 ms; one bucket more is for the rest. */
+export const TTFB_BOUNDS_MS: readonly number[] = Array.from({ length: 17 }, (_, index) => 2 ** (index - 2));
 export const TTFB_BUCKETS = TTFB_BOUNDS_MS.length + 1;
 
 /** Places in a row. `status1xx` … are answers by the first digit of their status, 499 (the client left) apart. */

@@ -2,7 +2,7 @@
  * Where a token stands in a URL: as a part of the path that begins with `~`, the first one or the one behind
  * `/api/media/`, so that relative addresses inside playlists carry it on; or as `token=…` in the query.
  */
-import { isTokenShaped, isUnder } from "./token.ts";
+import { isTokenShaped } from "./token.ts";
 
 export interface Placed {
   /** Null: there is none. */
@@ -31,7 +31,7 @@ const withoutTokens = (query: string): { readonly tokens: string[]; readonly res
 /**
  * Takes the token out of a path in normal form and a query as sent; what is left is what the object is named by.
  * `malformed`: a path part that begins with `~` and is no token, two tokens, or a query's `token` that is none.
- * `isNeeded` says of a path without its token whether it needs one: else a `token=` that is none of ours is let through.
+ * `isNeeded`: whether a path, without its token, needs one; else a `token=` that is none of ours is let through.
  */
 export const takeToken = (path: string, query: string, isNeeded: (path: string) => boolean): Placed | "malformed" => {
   const start = path.startsWith(MEDIA) ? MEDIA.length : 1;
@@ -57,11 +57,14 @@ export const takeToken = (path: string, query: string, isNeeded: (path: string) 
 };
 
 /**
- * Whether a path in normal form lies under what is protected, as the most generous origin reads it: several slashes are
+ * Whether a path in normal form begins with what is protected, as the most generous origin reads it: several slashes are
  * one, and what follows a `;` in a part of a path is no part of its name.
  */
 export const isProtected = (path: string, prefix: string): boolean => {
-  if (isUnder(path, prefix)) return true;
+  if (path.startsWith(prefix)) return true;
   if (!path.includes("//") && !path.includes(";")) return false;
-  return isUnder(path.replace(/;[^/]*/g, "").replace(/\/{2,}/g, "/"), prefix);
+  return path
+    .replace(/;[^/]*/g, "")
+    .replace(/\/{2,}/g, "/")
+    .startsWith(prefix);
 };

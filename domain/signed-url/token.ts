@@ -41,8 +41,10 @@ export const TOKEN_CHARS_MAX = 1_600; // 32 + 2 × 11 + 16 + 4/3 × 1,024 + 86 a
 const CONTEXT = "castellan-url-1";
 
 // The last letter of a signature has bits to spare: only with zeros there is it the one text of its bytes.
-const SHAPE =
-  /^([A-Za-z0-9_-]{1,32})\.([1-9]\d{0,10})\.(0|[1-9]\d{0,10})\.(-|[0-9a-f]{8}|[0-9a-f]{16})\.([A-Za-z0-9_-]{2,1366})\.([A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]|[A-Za-z0-9_-]{85}[AQgw])$/;
+const SIGNATURE = "[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]|[A-Za-z0-9_-]{85}[AQgw]";
+const TIMES = String.raw`([1-9]\d{0,10})\.(0|[1-9]\d{0,10})`;
+const ADDRESS = "-|[0-9a-f]{8}|[0-9a-f]{16}";
+const SHAPE = new RegExp(String.raw`^([\w-]{1,32})\.${TIMES}\.(${ADDRESS})\.([\w-]{2,1366})\.(${SIGNATURE})$`);
 
 /** Whether a text looks like a token; it may still be a wrong one. */
 export const isTokenShaped = (text: string): boolean => text.length <= TOKEN_CHARS_MAX && SHAPE.test(text);
@@ -54,9 +56,9 @@ const ESCAPE_OR_BYTE = /%(?:[0-9A-Fa-f]{2})?|[^!-~]/g;
 const percent = (code: number): string => `%${code.toString(16).toUpperCase().padStart(2, "0")}`;
 
 /**
- * A path as sent, in the one form that is compared and passed on (RFC 3986 §6.2.2): unreserved characters decoded, other
- * escapes in upper case, bytes above ASCII escaped. Null where two readers could take it differently: an encoded slash
- * or backslash, control characters, dot segments, a broken escape.
+ * A path as sent, in the one form that is compared and passed on (RFC 3986 §6.2.2): unreserved characters decoded, the
+ * other escapes in upper case, bytes above ASCII escaped. Null where two readers could take it differently: an encoded
+ * slash or backslash, control characters, dot segments, a broken escape.
  */
 export const normalPath = (path: string): string | null => {
   if (path.charCodeAt(0) !== 0x2f) return null;
@@ -76,7 +78,7 @@ export const normalPath = (path: string): string | null => {
   return normal.includes("/.") && DOT_SEGMENT.test(normal) ? null : normal;
 };
 
-/** A prefix as a person writes it, in normal form; letters above ASCII become the escapes of their UTF-8. Null: none. */
+/** A prefix as people write it, in normal form; letters above ASCII become escapes of their UTF-8. Null: none. */
 export const normalPrefix = (text: string): string | null => {
   const escaped = text.replace(/[^\0-\x7f]+/g, (letters) => encodeURIComponent(letters.toWellFormed()));
   const prefix = escaped.length > PREFIX_CHARS_MAX ? null : normalPath(escaped);

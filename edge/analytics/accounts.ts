@@ -111,7 +111,7 @@ export class Accounts {
     this.#rows.clear();
   }
 
-  /** What was counted since the last time, for `Ledger.merge`: of this thread, or sent to the one that has the ledger. */
+  /** What was counted since the last time, for `Ledger.merge`, in this thread or in the one that has the ledger. */
   take(): AccountDelta[] {
     return this.#changed.splice(0).map((row) => row.take());
   }

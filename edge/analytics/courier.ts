@@ -2,7 +2,7 @@
 import type { AccountBatch } from "../../domain/accounting/batch.ts";
 import type { Log } from "../../lib/log/log.ts";
 
-/** Resolves when the batch was taken for good. May be called again with the same batch: its receiver tells by number. */
+/** Resolves when the batch was taken for good. The same batch may come again: its receiver tells by its numbers. */
 export type Deliver = (batch: AccountBatch) => Promise<void>;
 
 export interface CourierOptions {

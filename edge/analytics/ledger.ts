@@ -1,7 +1,7 @@
 /**
  * The edge's counts, kept: twice a second what was counted is written to a journal (edge/accounts in the data
- * directory) and synced, so that kill -9 or a power cut costs a second at most. Every minute it is sealed as a batch and
- * offered upstream until it is taken, in order, one at a time.
+ * directory) and synced, so that kill -9 or a power cut costs a second at most. Every minute it is sealed as a batch
+ * and offered upstream until it is taken, in order, one at a time.
  */
 import { randomUUID } from "node:crypto";
 import { join } from "node:path";
@@ -155,7 +155,7 @@ export class Ledger {
     this.#courier?.offer(() => this.#firstBatch());
   }
 
-  /** Resolves when all that was merged before would survive a power cut. Rejects when it can't be written; it is kept. */
+  /** Resolves when what was merged before would survive a power cut. Rejects when it can't be written; it is kept. */
   flush(): Promise<void> {
     return this.#alone(async () => {
       if (this.#pending.rowCount === 0) return;

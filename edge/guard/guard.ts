@@ -13,7 +13,7 @@ import { type ReadyKey, readyKeys, type SigningKey } from "./keys.ts";
 import { Remembered } from "./remembered.ts";
 
 export interface GuardOptions {
-  /** What needs a token; by default all of the site. */
+  /** Paths that begin so need a token; by default all of the site. */
   readonly prefix?: string;
   /** What the clocks of signer and edge may differ by. */
   readonly toleranceMs?: number;

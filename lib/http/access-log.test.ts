@@ -148,7 +148,7 @@ test("no host, path or word of the cache ends a line or its quotes", async (t) =
   }
 });
 
-test("of a sampled log one of n has a line, that says so; errors and answers that were cut have each theirs", async (t) => {
+test("of a sampled log one of n has a line, that says so; errors and cut answers have each theirs", async (t) => {
   const entries = Array.from({ length: 100 }, () => entryOf());
   const errors = [entryOf({ status: 404 }), entryOf({ status: 502 }), entryOf({ isWhole: false })];
   const all = [...entries.slice(0, 50), ...errors, ...entries.slice(50)];
@@ -183,7 +183,8 @@ test("dropped lines are said, with how many", async (t) => {
 const STUCK = `
   import { openAccessLog } from ${JSON.stringify(join(import.meta.dirname, "access-log.ts"))};
   const warn = (data) => process.send({ dropped: data.count });
-  const log = await openAccessLog({ path: "-", format: "json", log: { warn, error: warn }, flushMs: 1, heldBytesMax: 100_000 });
+  const options = { path: "-", format: "json", log: { warn, error: warn }, flushMs: 1, heldBytesMax: 100_000 };
+  const log = await openAccessLog(options);
   const request = { method: "GET", path: "/", remoteAddress: "::1", host: "h", header: () => undefined };
   const entry = { request, httpMinor: 1, status: 200, sentBytes: 1, tookMs: 1, isWhole: true };
   for (let round = 0; round < 100; round += 1) {

@@ -48,7 +48,8 @@ const newKey = (algorithm: string, id: string): string => {
   if (algorithm !== "EdDSA") throw new Usage(`--new-key ${algorithm}: there are HS256 and EdDSA`);
   const pair = generateKeyPairSync("ed25519");
   const { x } = pair.publicKey.export({ format: "jwk" });
-  return `${JSON.stringify({ id, algorithm, publicKey: x })}\n${pair.privateKey.export({ type: "pkcs8", format: "pem" })}`;
+  const pem = pair.privateKey.export({ type: "pkcs8", format: "pem" });
+  return `${JSON.stringify({ id, algorithm, publicKey: x })}\n${pem}`;
 };
 
 const placeOf = (text: string): "path" | "query" => {

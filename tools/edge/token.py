@@ -15,4 +15,5 @@ def token(secret, key_id, host, prefix, seconds, address=None):
 
 if __name__ == "__main__":
     secret, key_id, host, prefix, seconds, *address = sys.argv[1:]
-    print(token(base64.urlsafe_b64decode(secret + "=" * (-len(secret) % 4)), key_id, host, prefix, int(seconds), *address))
+    key = base64.urlsafe_b64decode(secret + "=" * (-len(secret) % 4))
+    print(token(key, key_id, host, prefix, int(seconds), *address))
