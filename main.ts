@@ -6,6 +6,7 @@
  */
 import { mkdir, rename, writeFile } from "node:fs/promises";
 import type { ServerResponse } from "node:http";
+import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import type { ServiceBroker, ServiceSchema } from "moleculer";
 import type { ChannelDeps } from "./actors/channel/channel.service.ts";
@@ -262,7 +263,9 @@ const openEdge = async (self: Process, edgePort: number, endpoints: Endpoints): 
   if (!self.has("edge")) return;
   const { log } = self;
   const packagerUrls = self.config.edgePackagerUrls ?? (endpoints.packager === null ? [] : [endpoints.packager]);
-  const config = { ...self.config, edgePort, edgePackagerUrls: packagerUrls };
+  const isAlone = self.config.roles.length === 1;
+  const edgeThreads = self.config.edgeThreads ?? (isAlone ? availableParallelism() : 1);
+  const config = { ...self.config, edgePort, edgePackagerUrls: packagerUrls, edgeThreads };
   const { startEdge } = await import("./edge/node/edge.ts");
   const edge = await startEdge({ config, broker: self.hasBroker ? self.broker : null, log, clock: systemClock });
   self.onStop("edge", () => edge.stop());

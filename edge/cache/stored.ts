@@ -69,8 +69,15 @@ export class Cache {
   readonly #objects: LRUCache<string, Stored>;
   readonly #missingUntilMs = new LRUCache<string, number>({ max: MISSING_MAX });
 
+  /** Told of each object that is in the cache no more. */
+  onGone: (key: string) => void = () => {};
+
   constructor(maxBytes: number) {
-    this.#objects = new LRUCache({ maxSize: maxBytes, sizeCalculation: ({ body }) => body.length + ENTRY_BYTES });
+    this.#objects = new LRUCache({
+      maxSize: maxBytes,
+      sizeCalculation: ({ body }) => body.length + ENTRY_BYTES,
+      dispose: (_, key) => this.onGone(key),
+    });
   }
 
   get sizeBytes(): number {

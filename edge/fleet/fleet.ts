@@ -29,6 +29,7 @@ export class Fleet {
   readonly #deps: FleetDeps;
   #channels: Channels = new Map();
   #version = 0;
+  #taken: (snapshot: Snapshot) => void = () => {};
   #timer: NodeJS.Timeout | undefined;
   #asking: Promise<void> | undefined;
   #looking: Promise<void> | undefined;
@@ -47,6 +48,11 @@ export class Fleet {
   }
   find(tenant: string, streamId: string): KnownChannel | undefined {
     return this.#channels.get(nameOf(tenant, streamId));
+  }
+
+  /** Told of each snapshot that is used from now on. */
+  onTaken(taken: (snapshot: Snapshot) => void): void {
+    this.#taken = taken;
   }
 
   /** Resolves when there is a snapshot from disk, or else when the first question has been answered, or not. */
@@ -137,5 +143,6 @@ export class Fleet {
   #use(snapshot: Snapshot): void {
     this.#channels = channelsOf(snapshot, this.#channels);
     this.#version = snapshot.version;
+    this.#taken(snapshot);
   }
 }

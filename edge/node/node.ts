@@ -23,13 +23,17 @@ import { Prober } from "../origin/prober.ts";
 import { Upstream, type UpstreamTimeouts } from "../origin/upstream.ts";
 import { DiskTier } from "../site/disk-tier.ts";
 import { SiteFills } from "../site/fills.ts";
-import { Finder } from "../site/finder.ts";
+import { type Asked, Finder } from "../site/finder.ts";
 import type { SiteRuntime } from "../site/runtime.ts";
 import { SiteServer } from "../site/server.ts";
 import { ServedSites } from "../site/sites.ts";
 import { SiteObjects } from "../site/store.ts";
-import { type Directory, LiveServer } from "./live-server.ts";
+import type { Plan, Verdict } from "../site/verdict.ts";
+import { type Found, Peers, type PeersDeps } from "../threads/peers.ts";
+import type { AskMessage } from "../threads/protocol.ts";
+import { type Directory, LiveServer, type LiveVerdict } from "./live-server.ts";
 import { accountedContexts, type Context, type Contexts, EdgeMetrics, isHit } from "./metrics.ts";
+import { parseTarget, type Target } from "./request.ts";
 
 /** What a thread needs to know; all of it can be copied to another. */
 export interface NodeConfig {
@@ -66,6 +70,14 @@ export interface NodeDeps {
   readonly disk?: DiskStore | undefined;
   /** All threads take each other's TLS session tickets. */
   readonly ticketKeys?: Buffer;
+  /** This thread's place among others, and its ways to them. */
+  readonly peers?: Pick<PeersDeps, "index" | "ports">;
+}
+
+interface Ports {
+  readonly port: number;
+  /** Null: no TLS. */
+  readonly tlsPort: number | null;
 }
 
 const MiB = 1024 * 1024;
@@ -84,6 +96,7 @@ export class EdgeNode {
   readonly #deps: NodeDeps;
   readonly #upstream: Upstream;
   readonly #certificates: Certificates;
+  readonly #peers: Peers | undefined;
   #listeners: RawListener[] = [];
 
   constructor(deps: NodeDeps) {
@@ -103,14 +116,22 @@ export class EdgeNode {
     const prober = new Prober(fillDeps);
     this.live =
       directory &&
-      new LiveServer({ ...state, ...liveState, directory, fills, prober, contextsOf: tenantContexts(deps.accounts) });
+      new LiveServer({
+        ...state,
+        ...liveState,
+        directory,
+        fills,
+        prober,
+        contextsOf: tenantContexts(deps.accounts),
+        elsewhere: (exchange, target) => this.#liveElsewhere(exchange, target),
+      });
     const disk = deps.disk && new DiskTier({ ...state, disk: deps.disk });
     const objects = new SiteObjects({ ...state, disk });
     const siteFills = new SiteFills({ ...state, store: objects, objectBytesMax: OBJECT_BYTES_MAX });
     this.finder = new Finder({ ...state, objects, fills: siteFills });
     this.siteServer = new SiteServer({
       ...state,
-      find: (request, plan) => this.finder.find(request, plan),
+      find: (request, plan) => this.#find(request, plan),
       invalidate: (key) => objects.invalidate(key),
     });
     this.sites = new ServedSites({
@@ -118,6 +139,15 @@ export class EdgeNode {
       packagers: () => config.packagerUrls,
       trusted: config.isTrusted,
     });
+    this.#peers =
+      deps.peers &&
+      new Peers({
+        ...deps.peers,
+        nowMs,
+        find: (asked) => this.#findFor(asked),
+        used: (key) => void this.cache.get(key),
+      });
+    if (this.#peers) this.cache.onGone = (key) => this.#peers?.gone([key]);
     this.metrics.watch({
       cacheBytes: () => this.cache.sizeBytes,
       cacheObjects: () => this.cache.objectCount,
@@ -130,6 +160,7 @@ export class EdgeNode {
   apply(sites: Sites): void {
     this.sites.apply(sites);
     this.siteServer.reconfigured();
+    this.#peers?.forget();
     const entries = sites.all.flatMap(({ certificate, hostnames }) =>
       certificate ? [{ cert: certificate.cert, key: certificate.key, hostnames }] : [],
     );
@@ -137,8 +168,7 @@ export class EdgeNode {
   }
 
   /** Opens the ports; rejects with one clear line when one is taken. */
-  async listen(): Promise<{ readonly port: number; readonly tlsPort: number | null }> {
-    const { port, tlsPort } = this.#deps.config;
+  async listen({ port, tlsPort }: Ports = this.#deps.config): Promise<Ports> {
     const plain = await this.#open({ name: "edge", port, portVariable: "EDGE_PORT" });
     if (tlsPort === null) return { port: plain.port, tlsPort: null };
     const tls = { name: "edge-tls", port: tlsPort, portVariable: "EDGE_TLS_PORT", certificates: this.#certificates };
@@ -148,8 +178,40 @@ export class EdgeNode {
 
   async close(graceMs: number): Promise<void> {
     await Promise.all(this.#listeners.map((listener) => listener.close(graceMs)));
+    this.#peers?.close();
     this.#upstream.close();
     await this.sites.close();
+  }
+
+  /** What there is for a request of a site, here or with the thread that owns its key. */
+  #find(request: Asked & { readonly host: string }, plan: Plan): Verdict | Promise<Verdict> {
+    const peers = this.#peers;
+    if (!peers || peers.isOwn(plan.key)) return this.finder.find(request, plan);
+    const { key, target } = plan;
+    return peers.find(request, { key, owner: key, target }) as Verdict | Promise<Verdict>; // redirects are of live media
+  }
+
+  #liveElsewhere(exchange: RawExchange, { tenant, streamId }: Target): LiveVerdict | Promise<LiveVerdict> | undefined {
+    const owner = `${tenant}/${streamId}`;
+    if (!this.#peers || this.#peers.isOwn(owner)) return undefined;
+    const { target } = exchange;
+    const found = this.#peers.find(exchange, { key: `live ${target}`, owner, target });
+    return found as LiveVerdict | Promise<LiveVerdict>; // live media is never passed on unkept
+  }
+
+  /** What this thread has for another one. */
+  #findFor(asked: AskMessage & Asked): Found | Promise<Found> {
+    const { host, path, query } = asked;
+    const runtime = this.sites.find(host);
+    const isLive = path.startsWith("/live/") && (!runtime || hasLive(runtime));
+    if (this.live && isLive) {
+      const parsed = parseTarget(query === "" ? path : `${path}?${query}`);
+      if ("refusal" in parsed) return { kind: "problem", result: "refused", refusal: parsed.refusal };
+      return this.live.find(parsed.target);
+    }
+    if (!runtime) return { kind: "problem", result: "refused", refusal: { code: "SITE_UNKNOWN", data: { host } } };
+    const plan = this.siteServer.plan(runtime, path, query);
+    return "code" in plan ? { kind: "problem", result: "refused", refusal: plan } : this.finder.find(asked, plan);
   }
 
   async #open(own: Pick<RawListenerOptions, "name" | "port" | "portVariable" | "certificates">): Promise<RawListener> {

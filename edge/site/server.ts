@@ -28,7 +28,7 @@ import type { Plan, Verdict } from "./verdict.ts";
 
 export interface SiteServerDeps {
   /** Finds what a request is answered with. */
-  readonly find: (request: Asked, plan: Plan) => Verdict | Promise<Verdict>;
+  readonly find: (request: Asked & { readonly host: string }, plan: Plan) => Verdict | Promise<Verdict>;
   /** Forgets an address with all that it varies by. */
   readonly invalidate: (key: string) => void;
   /** Monotonic. */

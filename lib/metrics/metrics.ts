@@ -1,4 +1,12 @@
-import { Counter, collectDefaultMetrics, Gauge, Histogram, type Metric, Registry } from "prom-client";
+import {
+  AggregatorRegistry,
+  Counter,
+  collectDefaultMetrics,
+  Gauge,
+  Histogram,
+  type Metric,
+  Registry,
+} from "prom-client";
 
 /** One registry per process; every listener of the process shows it at `/metrics` (Prometheus text format 0.0.4). */
 const registry = new Registry();
@@ -100,4 +108,25 @@ export const figures = ({ name, help, type, read }: FiguresSpec): void => {
 };
 
 export const METRICS_CONTENT_TYPE = registry.contentType;
-export const metricsText = (): Promise<string> => registry.metrics();
+
+/** Where the metrics of other threads come from, or who has those of all. */
+let others: (() => Promise<readonly object[][]>) | undefined;
+let teller: (() => Promise<string>) | undefined;
+
+/** The metrics of this thread, for the one that shows them all. */
+export const metricsOfThread = (): Promise<object[]> => registry.getMetricsAsJSON();
+/** This thread shows, beside its own, what `gather` gives: the metrics of each other thread, added up. */
+export const showThreads = (gather: () => Promise<readonly object[][]>): void => {
+  others = gather;
+};
+/** This thread has its metrics shown by another, which is asked for their text. */
+export const showElsewhere = (ask: () => Promise<string>): void => {
+  teller = ask;
+};
+
+export const metricsText = async (): Promise<string> => {
+  if (teller) return teller();
+  if (!others) return registry.metrics();
+  const all = [await registry.getMetricsAsJSON(), ...(await others())];
+  return AggregatorRegistry.aggregate(all).metrics();
+};

@@ -1,0 +1,41 @@
+/** What the thread that started the others says to them, and what they say to it. */
+import type { MessagePort } from "node:worker_threads";
+import type { Snapshot } from "../../contracts/fleet.ts";
+import type { AccountDelta } from "../../domain/accounting/columns.ts";
+import type { Readiness } from "../../lib/http/health.ts";
+import type { LogLevel } from "../../lib/log/log.ts";
+import type { NodeConfig } from "../node/node.ts";
+
+/** What a thread begins with. */
+export interface ThreadStart {
+  readonly index: number;
+  /** To the thread of each index; undefined at its own. */
+  readonly ports: readonly (MessagePort | undefined)[];
+  readonly config: NodeConfig;
+  /** Null: memory is all there is. */
+  readonly disk: { readonly folder: string; readonly maxBytes: number } | null;
+  /** There are live channels. */
+  readonly hasDirectory: boolean;
+  readonly ticketKeys: Uint8Array;
+  readonly log: { readonly level: LogLevel; readonly format: "json" | "pretty"; readonly nodeId: string };
+}
+
+export type Order =
+  | { readonly type: "listen"; readonly port: number; readonly tlsPort: number | null }
+  | { readonly type: "sites"; readonly config: unknown; readonly texts: ReadonlyMap<string, string> }
+  | { readonly type: "snapshot"; readonly snapshot: Snapshot }
+  | { readonly type: "looked"; readonly id: number }
+  | { readonly type: "readiness"; readonly readiness: Readiness }
+  | { readonly type: "count"; readonly id: number }
+  | { readonly type: "metrics"; readonly id: number; readonly text: string }
+  | { readonly type: "close"; readonly graceMs: number };
+
+export type Report =
+  | { readonly type: "listening"; readonly port: number; readonly tlsPort: number | null }
+  | { readonly type: "failed"; readonly message: string }
+  | { readonly type: "accounts"; readonly deltas: readonly AccountDelta[] }
+  /** Somebody asked for a channel that is not known. */
+  | { readonly type: "missed"; readonly id: number }
+  | { readonly type: "counted"; readonly id: number; readonly metrics: object[] }
+  | { readonly type: "metrics"; readonly id: number }
+  | { readonly type: "closed" };
