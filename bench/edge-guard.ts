@@ -67,15 +67,20 @@ const alone = median(Array.from({ length: ROUNDS }, hmacAlone));
 
 const HOSTNAMES = 10_000;
 const COUNTS = 5_000_000;
-/** Nanoseconds for a request, and milliseconds for taking and writing all rows. */
-const counting = async (): Promise<{ countNs: number; takeMs: number; flushMs: number }> => {
+/** A request; taking the counts of all rows; writing them. */
+interface Counting {
+  readonly countNs: number;
+  readonly takeMs: number;
+  readonly flushMs: number;
+}
+const counting = async (): Promise<Counting> => {
   const dataDir = mkdtempSync(join(tmpdir(), "bench-accounts-"));
   const ledger = await Ledger.open({ dataDir, edge: "bench", clock: systemClock, log: quietLog });
   const accounts = new Accounts();
   const rows = Array.from({ length: HOSTNAMES }, (_, index) =>
     accounts.row({ hostname: `cdn-${index}.example`, customer: `c${index}`, tenant: null }),
   );
-  const rounds = [];
+  const rounds: Counting[] = [];
   for (let round = 0; round < ROUNDS; round += 1) {
     const startedMs = performance.now();
     for (let index = 0; index < COUNTS; index += 1) {
@@ -92,7 +97,7 @@ const counting = async (): Promise<{ countNs: number; takeMs: number; flushMs: n
   }
   await ledger.close();
   rmSync(dataDir, { recursive: true });
-  const of = (name: "countNs" | "takeMs" | "flushMs"): number => median(rounds.map((one) => one[name]));
+  const of = (name: keyof Counting): number => median(rounds.map((one) => one[name]));
   return { countNs: of("countNs"), takeMs: of("takeMs"), flushMs: of("flushMs") };
 };
 const counted = await counting();
