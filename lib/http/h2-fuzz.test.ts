@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { test } from "node:test";
 import { seeded } from "../../test/support/seeded.ts";
-import { ask, FrameClient, frame, HEADERS, h2Client, h2Listener, headerBlock, REQUEST } from "./h2.fixture.ts";
+import { ask, FrameClient, frame, HEADERS, h2Client, headerBlock, REQUEST, timedH2 } from "./h2.fixture.ts";
 import { settle } from "./raw.fixture.ts";
 
 const ROUNDS = 150;
@@ -33,7 +33,7 @@ const anyFrame = (random: Random, streamId: number): Buffer => {
 
 test("no order of frames harms the listener or other clients", async (t) => {
   let answered = 0;
-  const listener = await h2Listener(t, async (request) => {
+  const { listener, pass } = await timedH2(t, async (request) => {
     answered += 1;
     if (request.path === "/body") return request.send(200, "", await request.readBody(1_000));
     if (request.path === "/") return request.send(200, "", Buffer.alloc(70_000));
@@ -59,7 +59,9 @@ test("no order of frames harms the listener or other clients", async (t) => {
     }
   }
   assert.ok(answered > ROUNDS, `${answered}`);
-  while (listener.connectionCount > 0) await settle(); // none is left behind
+  // node:http2 stops reading after some errors of a client, and does not see it leave: deadlines do.
+  for (let i = 0; i < 4 && listener.connectionCount > 0; i += 1) await pass(100);
+  while (listener.connectionCount > 0) await settle();
   const session = await h2Client(t, port);
   assert.equal((await ask(session, { ":path": "/pieces" })).body.length, 100);
 });
