@@ -70,6 +70,10 @@ export class Journal {
     this.#open = openFile;
   }
 
+  /** False before the first `replace`. */
+  get isOpen(): boolean {
+    return this.#file !== undefined;
+  }
   get sizeBytes(): number {
     return this.#sizeBytes;
   }
@@ -80,7 +84,6 @@ export class Journal {
 
   /** What is there; a damaged beginning is made good from the file before. */
   async replay(): Promise<Replay> {
-    await mkdir(this.#dir, { recursive: true, mode: 0o700 });
     const [now, before] = [await readRecords(this.#path("journal")), await readRecords(this.#path("journal.previous"))];
     if (!now) return before ?? { records: [], damagedCount: 0 };
     if (now.records[0]?.kind === "state" || !before) return now;
@@ -104,6 +107,7 @@ export class Journal {
   async replace(state: StateRecord): Promise<void> {
     const bytes = lineOf(state);
     const part = this.#path("journal.part");
+    await mkdir(this.#dir, { recursive: true, mode: 0o700 });
     const file = await this.#open(part, "w");
     try {
       await writeAll(file, bytes, 0);

@@ -147,6 +147,25 @@ test("a full disk loses nothing while the edge runs, is said once, and half a li
   await after.close();
 });
 
+test("an edge begins on a full disk, with what it knew, and writes when there is room", async (t) => {
+  const { disk, openFile } = fullDisk();
+  const { opened, log } = await place(t, { openFile });
+  const first = await opened();
+  first.merge(counted(3));
+  await first.close();
+  disk.roomBytes = 0;
+  const second = await opened();
+  second.merge(counted(4));
+  await second.tick();
+  assert.deepEqual([requestsOf(second), second.failedWrites, second.series], [7, 1, first.series]);
+  assert.equal(log.lines.filter(({ msg }) => String(msg).startsWith("accounts: can't be written")).length, 1);
+  disk.roomBytes = Number.POSITIVE_INFINITY;
+  await second.tick();
+  const third = await opened();
+  assert.equal(requestsOf(third), 7);
+  await Promise.all([second.close(), third.close()]);
+});
+
 test("a directory that can't be used is said at once", async (t) => {
   const { dataDir } = await place(t);
   await writeFile(join(dataDir, "edge"), "");

@@ -39,6 +39,8 @@ const ROWS_MAX = 10_001; // of a thread's Accounts, and `other`
 const BACKLOG_ROWS_MAX = 100_000; // about 20 MB of journal; of ten hostnames a week of minutes
 const BACKLOG_TABLES_MIN = 4; // half of it is the goal of joining: the first batch, and all others as one
 const JOURNAL_BYTES_MIN = 4 * 1024 * 1024;
+/** Faults of a disk that may pass. */
+const PASSING: ReadonlySet<string> = new Set(["ENOSPC", "EDQUOT", "EIO"]);
 const JOURNAL_GROWTH = 4; // replaced when it is so many times the state that it began with
 
 /** Where the journal lies. */
@@ -63,7 +65,7 @@ export class Ledger {
   #timer: NodeJS.Timeout | undefined;
   /** The journal is written by one at a time. */
   #queue: Promise<unknown> = Promise.resolve();
-  #isTicking = false;
+  #ticking: Promise<void> | undefined;
   #hasFailed = false;
   #failedWrites = 0;
 
@@ -88,14 +90,20 @@ export class Ledger {
     this.#courier = deliver && new Courier({ deliver, done, log, monotonicMs });
   }
 
-  /** Reads what was kept. Rejects when the directory can't be read or written. */
+  /** Reads what was kept. Rejects when the directory can't be used; a full disk is no reason not to begin. */
   static async open(options: LedgerOptions): Promise<Ledger> {
     const ledger = new Ledger(options);
     const { records, damagedCount } = await ledger.#journal.replay();
     for (const record of records) ledger.#state.apply(record);
     // One is what a kill in the middle of a write leaves behind.
     if (damagedCount > 0) options.log.warn({ damagedCount }, "accounts: damaged lines of the journal were left out");
-    await ledger.#journal.replace(ledger.#state.state());
+    try {
+      await ledger.#journal.replace(ledger.#state.state());
+    } catch (error) {
+      if (!PASSING.has((error as NodeJS.ErrnoException).code ?? "")) throw error;
+      options.log.error({ err: error }, "accounts: can't be written; they wait in memory");
+      ledger.#hasFailed = true;
+    }
     return ledger;
   }
 
@@ -133,13 +141,19 @@ export class Ledger {
   start(collect: () => Iterable<AccountDelta>): void {
     this.#timer = setInterval(() => {
       this.merge(collect());
-      if (!this.#isTicking) void this.tick();
+      void this.tick();
     }, this.#options.flushMs).unref();
   }
 
-  /** One round: writes what was counted, seals a period that is over, offers what waits. Never rejects. */
-  async tick(): Promise<void> {
-    this.#isTicking = true;
+  /** One round: writes what was counted, seals a period that is over, offers what waits; one at a time. Never rejects. */
+  tick(): Promise<void> {
+    this.#ticking ??= this.#tick().finally(() => {
+      this.#ticking = undefined;
+    });
+    return this.#ticking;
+  }
+
+  async #tick(): Promise<void> {
     try {
       await this.flush();
       await this.#sealWhenDue();
@@ -149,8 +163,6 @@ export class Ledger {
       this.#failedWrites += 1;
       if (!this.#hasFailed) this.#options.log.error({ err: error }, "accounts: can't be written; they wait in memory");
       this.#hasFailed = true;
-    } finally {
-      this.#isTicking = false;
     }
     this.#courier?.offer(() => this.#firstBatch());
   }
@@ -181,6 +193,7 @@ export class Ledger {
   async close(): Promise<void> {
     clearInterval(this.#timer);
     this.#courier?.stop();
+    await this.#ticking;
     await this.flush().catch((error: unknown) => {
       this.#options.log.error({ err: error }, "accounts: what was counted last is lost");
     });
@@ -199,6 +212,7 @@ export class Ledger {
 
   /** Only what is on disk is known: the state is what a replay would give. */
   async #append(record: JournalRecord): Promise<void> {
+    if (!this.#journal.isOpen) await this.#journal.replace(this.#state.state());
     await this.#journal.append(record);
     if (record.kind === "count") this.#writing = undefined; // in the same turn, so that totals have it once
     this.#state.apply(record);
