@@ -13,7 +13,7 @@
  * what each choice is worth. A touch allocates nothing.
  */
 import { ExpiryHeap } from "./expiry-heap.ts";
-import { FrequencySketch } from "./frequency-sketch.ts";
+import { COUNT_MAX, FrequencySketch } from "./frequency-sketch.ts";
 import { hashOf } from "./key-hash.ts";
 import { NO_NODE, NodeLists } from "./node-lists.ts";
 import { PrefetchGate } from "./prefetch-gate.ts";
@@ -40,6 +40,8 @@ const PREFETCHED = 4;
 const LIST_COUNT = 5;
 /** Of the main part. */
 const PROTECTED_SHARE = 0.8;
+/** Compared for one object: a 4 MiB segment against objects of 4 KiB. */
+const VICTIMS_MAX = 1_024;
 /** When nothing else says who goes. */
 const VICTIMS = [PROBATION, PROTECTED, WINDOW, LIVE, PREFETCHED] as const;
 const LIST_OF = { stored: WINDOW, live: LIVE, prefetched: PREFETCHED } as const;
@@ -238,11 +240,17 @@ export class CachePolicy {
     const ordinaryBytes = this.capacityBytes - lists.bytesOf(LIVE) - lists.bytesOf(PREFETCHED);
     const windowBytesMax = this.#windowShare * ordinaryBytes;
     while (this.sizeBytes > this.capacityBytes) {
-      if (lists.bytesOf(WINDOW) > windowBytesMax) this.#contest(gone);
+      if (lists.bytesOf(WINDOW) > windowBytesMax) this.#contest(this.#leaving(windowBytesMax), gone);
       else this.#dropAny(gone);
     }
-    while (lists.bytesOf(WINDOW) > windowBytesMax) lists.move(lists.oldest(WINDOW), PROBATION);
+    while (lists.bytesOf(WINDOW) > windowBytesMax) lists.move(this.#leaving(windowBytesMax), PROBATION);
     return gone.length === 0 ? NOTHING : gone;
+  }
+
+  /** Who leaves the window: its oldest, but one that is larger than all of it is judged at once, in place of the rest. */
+  #leaving(windowBytesMax: number): number {
+    const newest = this.#lists.newest(WINDOW);
+    return this.#lists.sizeOf(newest) > windowBytesMax ? newest : this.#lists.oldest(WINDOW);
   }
 
   #dropUnused(gone: string[]): void {
@@ -264,12 +272,11 @@ export class CachePolicy {
   }
 
   /**
-   * The window's oldest against what it would displace: it must have been asked for more often than all of that
-   * together. What nobody asked for in two samples goes anyway, so that at most 15 have to be compared.
+   * What leaves the window against what it would displace: it must have been asked for more often than all of that
+   * together; whose count has come to its end, more often than each. What nobody asked for in two samples goes anyway.
    */
-  #contest(gone: string[]): void {
+  #contest(candidate: number, gone: string[]): void {
     const lists = this.#lists;
-    const candidate = lists.oldest(WINDOW);
     const worth = this.#sketch.estimate(this.#hashes[candidate]!);
     const victims: number[] = [];
     let neededBytes = this.sizeBytes - this.capacityBytes;
@@ -279,7 +286,8 @@ export class CachePolicy {
       const victim = node;
       const count = this.#sketch.estimate(this.#hashes[victim]!);
       displaced += count;
-      if (count > 0 && displaced >= worth) break;
+      const isWorthMore = worth < COUNT_MAX ? displaced < worth : count < worth && victims.length < VICTIMS_MAX;
+      if (count > 0 && !isWorthMore) break;
       node = this.#afterInMain(victim);
       neededBytes -= lists.sizeOf(victim);
       if (count === 0) gone.push(this.#drop(victim));

@@ -5,7 +5,8 @@
  */
 
 const ROWS = 4;
-const COUNT_MAX = 15;
+/** A count that has reached this says: so often, or more often. */
+export const COUNT_MAX = 15;
 const COUNTERS_PER_WORD = 8;
 /** Keys seen between two halvings, in objects held: more remembers longer, and follows a new taste later. */
 const SAMPLE_PER_OBJECT = 10;

@@ -48,6 +48,11 @@ export class NodeLists {
     const node = this.#previous[list]!;
     return node === list ? NO_NODE : node;
   }
+  /** The node at the new end, or `NO_NODE`. */
+  newest(list: number): number {
+    const node = this.#next[list]!;
+    return node === list ? NO_NODE : node;
+  }
   /** The node that is one step newer in the same list, or `NO_NODE`. */
   newer(node: number): number {
     const newer = this.#previous[node]!;
