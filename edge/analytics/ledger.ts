@@ -145,7 +145,7 @@ export class Ledger {
     }, this.#options.flushMs).unref();
   }
 
-  /** One round: writes what was counted, seals a period that is over, offers what waits; one at a time. Never rejects. */
+  /** A round: writes what was counted, seals a period that is over, offers what waits. Never rejects. One at a time. */
   tick(): Promise<void> {
     this.#ticking ??= this.#tick().finally(() => {
       this.#ticking = undefined;
