@@ -19,8 +19,11 @@ export const resolved = (uri: string, base: URL): URL | undefined => {
 
 /** The URL of a playlist that was asked for by `target` (path and query) at `host`; undefined when it is none. */
 export const playlistUrl = (host: string, target: string): URL | undefined => {
-  const text = `http://${host}${target}`;
-  return target.startsWith("/") && target.length <= TARGET_LENGTH_MAX && URL.canParse(text) ? new URL(text) : undefined;
+  const plainHost = host.toLowerCase().replace(/:(?:80|443)$/, "");
+  const text = `http://${plainHost}${target}`;
+  if (!target.startsWith("/") || target.length > TARGET_LENGTH_MAX || !URL.canParse(text)) return undefined;
+  const url = new URL(text);
+  return url.host === plainHost ? url : undefined; // an empty host would be taken from the path
 };
 
 /** What stands in a request line. */
