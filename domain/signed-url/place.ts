@@ -56,6 +56,12 @@ export const takeToken = (path: string, query: string, isNeeded: (path: string) 
   return { token: only, path: bare, query: rest };
 };
 
+// Also cut short by a limit, or broken: whatever is long enough to be most of a token.
+const TOKEN_PART = /^((?:[a-z]+:\/\/[^/]*)?\/(?:api\/media\/)?)(?:~|%7e)[^/]{40,}/i;
+
+/** A path or an address without query as logs may show it: `~*` in place of a token. */
+export const maskedToken = (text: string): string => text.replace(TOKEN_PART, "$1~*");
+
 /**
  * Whether a path in normal form begins with what is protected, as the most generous origin reads it: several slashes are
  * one, and what follows a `;` in a part of a path is no part of its name.

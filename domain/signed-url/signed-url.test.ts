@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { seeded } from "../../test/support/seeded.ts";
-import { takeToken } from "./place.ts";
+import { maskedToken, takeToken } from "./place.ts";
 import { addressTag } from "./policy.ts";
 import { isUnder, normalPath, normalPrefix, parseToken, signedText, type TokenClaims, tokenBody } from "./token.ts";
 
@@ -132,4 +132,13 @@ test("only the first part of a path, and the one behind /api/media/, is a token'
   assert.deepEqual(taken("/a", `token=${token}`), { token, path: "/a", query: "" });
   assert.equal(taken("/~user/a"), "malformed");
   assert.equal(taken(`/~${token}/~user/a`), "malformed");
+});
+
+test("a token is not shown, wherever it stands and however it is written", () => {
+  const token = `k1.1800000000.0.-.Lw.${HMAC}`;
+  assert.equal(maskedToken(`/~${token}/a/~b`), "/~*/a/~b");
+  assert.equal(maskedToken(`/%7E${token}/a`), "/~*/a");
+  assert.equal(maskedToken(`/api/media/~${token.slice(0, -3)}/a`), "/api/media/~*/a");
+  assert.equal(maskedToken(`https://a.example:8443/~${token}/a`), "https://a.example:8443/~*/a");
+  for (const path of ["/a/b", "/~user/a", "/live/t/s/~castis-7/a"]) assert.equal(maskedToken(path), path);
 });

@@ -56,6 +56,15 @@ test("nothing that a client sends ends a line or its quotes", async (t) => {
   });
 });
 
+test("neither a signed path nor the page that one comes from shows its token", async (t) => {
+  const token = `k1.1800000000.0.-.Lw.${"A".repeat(43)}`;
+  const referer = `Referer: https://cdn.example/~${token}/a?token=${token}\r\n`;
+  const text = `GET /~${token}/vod/1.ts HTTP/1.1\r\n${HOST}${referer}\r\n`;
+  const combined = await written(t, text);
+  assert.match(combined, /"GET \/~\*\/vod\/1\.ts HTTP\/1\.1" 200 5 "https:\/\/cdn\.example\/~\*\/a" "-"\n$/);
+  assert.equal(JSON.parse(await written(t, text, { format: "json" })).target, "/~*/vod/1.ts");
+});
+
 test("what is shown of a target is chosen by who opens the log", async (t) => {
   const shown: AccessLogOptions["shown"] = ({ target }) => target.replace(/token=[^&]*/, "token=…");
   const line = await written(t, `GET /a?token=secret&b=1 HTTP/1.1\r\n${HOST}\r\n`, { format: "json", shown });

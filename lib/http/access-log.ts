@@ -6,6 +6,7 @@ import { write } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { setTimeout as pause } from "node:timers/promises";
 import { promisify } from "node:util";
+import { maskedToken } from "../../domain/signed-url/place.ts";
 import type { Log } from "../log/log.ts";
 import type { RawRequest } from "./exchange.ts";
 
@@ -47,7 +48,7 @@ export interface AccessLogOptions {
   /** `combined` is Apache's and nginx's format; `json` is an object a line. */
   readonly format: "combined" | "json";
   readonly log: Log;
-  /** What is shown of a request's target; by default its path alone: queries hold tokens. */
+  /** What is shown of a request's target; by default its path without a token: queries hold tokens too. */
   readonly shown?: (request: RawRequest) => string;
   /**
    * Adds host, customer, how the cache answered and time to first byte: four fields behind the agent's in `combined`
@@ -170,7 +171,7 @@ class LineLog implements AccessLog {
   }
 
   #shown(request: RawRequest): string {
-    return this.#options.shown?.(request) ?? request.path;
+    return this.#options.shown?.(request) ?? maskedToken(request.path);
   }
 
   #now(format: (date: Date) => string): string {
@@ -185,7 +186,7 @@ class LineLog implements AccessLog {
   #combined(entry: AccessEntry): string {
     const { request, httpMinor, status, sentBytes } = entry;
     const line = `${request.method} ${quoted(this.#shown(request))} HTTP/1.${httpMinor}`;
-    const referer = quoted(request.header("referer") ?? "-");
+    const referer = quoted(maskedToken((request.header("referer") ?? "-").replace(/\?.*$/s, "")));
     const agent = quoted(request.header("user-agent") ?? "-");
     const time = this.#now(combinedTime);
     const more = this.#options.details ? ` ${this.#combinedDetails(entry)}` : "";
