@@ -63,8 +63,8 @@ const TOKEN_PART = /^((?:[a-z]+:\/\/[^/]*)?\/(?:api\/media\/)?)(?:~|%7e)[^/]{40,
 export const maskedToken = (text: string): string => text.replace(TOKEN_PART, "$1~*");
 
 /**
- * Whether a path in normal form begins with what is protected, as the most generous origin reads it: several slashes are
- * one, and what follows a `;` in a part of a path is no part of its name.
+ * Whether a path in normal form begins with what is protected, as the most generous origin reads it: several slashes
+ * are one, and what follows a `;` in a part of a path is no part of its name.
  */
 export const isProtected = (path: string, prefix: string): boolean => {
   if (path.startsWith(prefix)) return true;
