@@ -12,8 +12,6 @@ export interface OriginRequest extends Head {
   readonly target: string;
   readonly body: Buffer;
   readonly socket: Socket;
-  /** Lets the connection be read for the next request. */
-  readonly answered: () => void;
 }
 
 export class ScriptedOrigin {
@@ -61,11 +59,9 @@ export class ScriptedOrigin {
         socket.write("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
         continue;
       }
-      const { promise, resolve } = Promise.withResolvers<void>();
-      this.#waiting.push({ ...head, method, target, body: Buffer.concat(chunks), socket, answered: resolve });
+      this.#waiting.push({ ...head, method, target, body: Buffer.concat(chunks), socket });
       this.#came.resolve();
       this.#came = Promise.withResolvers<void>();
-      await Promise.race([promise, wire.closed()]);
     }
   }
 

@@ -211,7 +211,7 @@ class Run {
   }
 
   #answer({ body, end, fields, status, to }: Extract<Step, { kind: "origin-answer" }>): void {
-    const { answered, method, socket } = this.#request(to);
+    const { method, socket } = this.#request(to);
     const names = fields.filter((_, at) => at % 2 === 0).map((name) => name.toLowerCase());
     const isFramed = names.includes("content-length") || names.includes("transfer-encoding");
     const bytes = body ?? Buffer.alloc(0);
@@ -222,7 +222,6 @@ class Run {
     // What was written is to arrive: a reset would throw it away.
     if (typeof end === "number") socket.end();
     else if (names.includes("connection") && fields.includes("close") && end === "whole") socket.end();
-    else answered();
   }
 }
 
@@ -248,7 +247,7 @@ export const runScript = async (file: string, target: Target): Promise<void> => 
     throw new Error(`${basename(file)}:${line} (${script.title}): ${message}`, { cause: error });
   } finally {
     run.leave();
-    await running.stop();
-    await origin.refuse();
+    await within(running.stop(), "the cache's end");
+    await within(origin.refuse(), "the origin's end");
   }
 };
