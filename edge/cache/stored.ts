@@ -1,8 +1,10 @@
 /** What the cache holds, and the cache: bounded in bytes. */
 import { LRUCache } from "lru-cache";
+import { CachePolicy } from "../../domain/cache-policy/cache-policy.ts";
 import type { HeaderLines, PreparedAnswer } from "../../lib/http/exchange.ts";
 import type { SiteFacts } from "../site/entry.ts";
 import type { Lifetime } from "./freshness.ts";
+import type { Purgeable } from "./purges/purge-table.ts";
 
 /** What is told of a representation with every answer. */
 export interface Described {
@@ -32,12 +34,8 @@ export interface Stored {
   askAgainAtMs: number;
   /** Of an object of a site; undefined for live media. */
   facts: SiteFacts | undefined;
-  /** By which it may be purged, beside its address. */
-  readonly tags: readonly string[];
-  /** When it was stored, in the order of purges. */
-  readonly seq: number;
-  /** The purges that it was last held against. */
-  checkedEpoch: number;
+  /** By what it may be purged; undefined for live media, whose names change with what they stand for. */
+  purgeable: Purgeable | undefined;
   /** The answer to a plain GET, made anew when its Age has changed. */
   ready: { readonly answer: PreparedAnswer; readonly second: number } | undefined;
 }
@@ -54,9 +52,7 @@ export const storedOf = (
   staleUntilMs: nowMs + lifetime.freshMs + lifetime.staleMs,
   askAgainAtMs: 0,
   facts: undefined,
-  tags: [],
-  seq: 0,
-  checkedEpoch: 0,
+  purgeable: undefined,
   ready: undefined,
 });
 
@@ -65,39 +61,67 @@ const ENTRY_BYTES = 1_024;
 /** 404s live in a cache of their own, so that asking for names that don't exist pushes nothing out. */
 const MISSING_MAX = 10_000;
 
-export class Cache {
-  readonly #objects: LRUCache<string, Stored>;
-  readonly #missingUntilMs = new LRUCache<string, number>({ max: MISSING_MAX });
+/** How often live objects whose window is over are looked for. */
+const EXPIRE_MS = 1_000;
 
+/** Which class of the policy an object is of; a live one leaves with its window. */
+export type Admission =
+  | { readonly kind: "stored" | "prefetched" }
+  | { readonly kind: "live"; readonly expiresAtMs: number };
+
+export class Cache {
+  readonly policy: CachePolicy;
+  readonly #objects = new Map<string, Stored>();
+  readonly #missingUntilMs = new LRUCache<string, number>({ max: MISSING_MAX });
+  #expiredAtMs = 0;
   /** Told of each object that is in the cache no more. */
   onGone: (key: string) => void = () => {};
 
-  constructor(maxBytes: number) {
-    this.#objects = new LRUCache({
-      maxSize: maxBytes,
-      sizeCalculation: ({ body }) => body.length + ENTRY_BYTES,
-      dispose: (_, key) => this.onGone(key),
-    });
+  constructor(capacityBytes: number, { seed = 0 }: { readonly seed?: number } = {}) {
+    this.policy = new CachePolicy({ capacityBytes, seed });
   }
 
   get sizeBytes(): number {
-    return this.#objects.calculatedSize;
+    return this.policy.sizeBytes;
   }
   get objectCount(): number {
     return this.#objects.size;
   }
 
+  /** It is asked for: that counts. */
   get(key: string): Stored | undefined {
-    return this.#objects.get(key);
+    const stored = this.#objects.get(key);
+    if (stored) this.policy.touch(key);
+    return stored;
   }
-  /** An object larger than the whole cache is not kept. */
-  put(key: string, stored: Stored): void {
+  has(key: string): boolean {
+    return this.#objects.has(key);
+  }
+
+  /** It is kept if it is worth more than what would have to go. */
+  put(key: string, stored: Stored, admission: Admission, nowMs: number): void {
     this.#missingUntilMs.delete(key);
+    this.delete(key);
     this.#objects.set(key, stored);
+    const sizeBytes = stored.body.length + ENTRY_BYTES;
+    const opts = admission.kind === "live" ? { expiresAtMs: admission.expiresAtMs } : {};
+    this.#drop(this.policy.add(key, sizeBytes, admission.kind, opts));
+    if (nowMs - this.#expiredAtMs < EXPIRE_MS) return;
+    this.#expiredAtMs = nowMs;
+    this.#drop(this.policy.expire(nowMs));
   }
 
   delete(key: string): void {
-    this.#objects.delete(key);
+    if (!this.#objects.delete(key)) return;
+    this.policy.remove(key);
+    this.onGone(key);
+  }
+
+  #drop(keys: readonly string[]): void {
+    for (const key of keys) {
+      this.#objects.delete(key);
+      this.onGone(key);
+    }
   }
 
   isMissing(key: string, nowMs: number): boolean {

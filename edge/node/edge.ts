@@ -11,7 +11,8 @@ import { showThreads } from "../../lib/metrics/metrics.ts";
 import { Accounts } from "../analytics/accounts.ts";
 import { Ledger } from "../analytics/ledger.ts";
 import { showAccounts } from "../analytics/shown.ts";
-import { openDisk } from "../cache/disk/open.ts";
+import { openStores } from "../cache/open.ts";
+import type { Purge } from "../cache/purges/purge-table.ts";
 import { ConfigFile } from "../config/config-file.ts";
 import type { Sites } from "../config/sites.ts";
 import { askSnapshot, listenForHints } from "../fleet/fleet.service.ts";
@@ -69,6 +70,7 @@ const STOP_GRACE_MS = 5_000;
 interface Serving {
   listen(): Promise<Ports>;
   apply(sites: Sites): void;
+  purge(purge: Purge): Promise<void>;
   close(graceMs: number): Promise<void>;
 }
 
@@ -96,19 +98,21 @@ const oneThread = async ({ deps, node: config, fleet, ledger, ready }: Wanted): 
   const nowMs = nowOf(deps);
   const accounts = new Accounts();
   dropOtherCaches(join(dataDir, "edge"), ["cache"]);
-  const disk = await openDisk({ folder: join(dataDir, "edge", "cache"), maxBytes: edgeDiskBytes, log, nowMs });
+  const folder = join(dataDir, "edge", "cache");
+  const stores = await openStores({ folder, maxBytes: edgeDiskBytes, log, nowMs, clock });
   const node = new EdgeNode({
-    ...{ config, directory: fleet, log, nowMs, timeouts, ready, accounts, disk },
+    ...{ config, directory: fleet, log, nowMs, timeouts, ready, accounts, ...stores },
     wallMs: () => clock.nowMs(),
   });
   ledger.start(() => accounts.take());
   return {
     listen: () => node.listen(),
     apply: (sites) => node.apply(sites),
+    purge: (purge) => node.purge(purge),
     close: async (graceMs) => {
       await node.close(graceMs);
       ledger.merge(accounts.take());
-      await disk?.close();
+      await Promise.all([stores.disk?.close(), stores.purges.close()]);
     },
   };
 };
@@ -128,7 +132,7 @@ const manyThreads = ({ deps, node, fleet, ledger, ready }: Wanted): Serving => {
     ...{ count, log, port: node.port, tlsPort: node.tlsPort },
     startOf: (index) => ({
       config: { ...node, cacheBytes: Math.floor(node.cacheBytes / count) },
-      disk: { folder: join(dataDir, "edge", folderOf(index)), maxBytes: Math.floor(edgeDiskBytes / count) },
+      stores: { folder: join(dataDir, "edge", folderOf(index)), maxBytes: Math.floor(edgeDiskBytes / count) },
       hasDirectory: fleet !== null,
       ...{ ticketKeys, log: { level, format, nodeId } },
     }),
@@ -146,6 +150,7 @@ const manyThreads = ({ deps, node, fleet, ledger, ready }: Wanted): Serving => {
       return ports;
     },
     apply: (sites) => threads.apply(sites),
+    purge: (purge) => threads.purge(purge),
     close: async (graceMs) => {
       clearInterval(telling);
       threads.readiness(ready());

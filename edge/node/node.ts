@@ -1,4 +1,5 @@
 /** One thread of an edge: a cache, the servers of live media and of sites, and the listeners in front of them. */
+import { randomInt } from "node:crypto";
 import { hostname } from "node:os";
 import { setTimeout as pause } from "node:timers/promises";
 import type { RawExchange } from "../../lib/http/exchange.ts";
@@ -15,6 +16,8 @@ import type { Accounts } from "../analytics/accounts.ts";
 import { allocatePlain, allocateShared, ByteBudget } from "../cache/body.ts";
 import type { DiskStore } from "../cache/disk/disk-store.ts";
 import { Floors, LiveWindows } from "../cache/progress.ts";
+import type { Purge } from "../cache/purges/purge-table.ts";
+import type { Purges } from "../cache/purges/purges.ts";
 import { Cache } from "../cache/stored.ts";
 import type { Sites } from "../config/sites.ts";
 import { type FillDeps, Fills } from "../origin/fills.ts";
@@ -68,6 +71,7 @@ export interface NodeDeps {
   readonly accounts: Accounts;
   /** Undefined: memory is all there is. */
   readonly disk?: DiskStore | undefined;
+  readonly purges?: Purges | undefined;
   /** All threads take each other's TLS session tickets. */
   readonly ticketKeys?: Buffer;
   /** This thread's place among others, and its ways to them. */
@@ -104,7 +108,7 @@ export class EdgeNode {
     this.#deps = deps;
     this.#certificates = new Certificates(ticketKeys ? { ticketKeys } : {});
     this.#upstream = new Upstream(config.allowPrivateSources, timeouts);
-    this.cache = new Cache(config.cacheBytes);
+    this.cache = new Cache(config.cacheBytes, { seed: randomInt(2 ** 31) });
     const name = `castellan-edge-${config.nodeId || hostname()}`;
     const budget = new ByteBudget(fillBytesMax(config.cacheBytes));
     const allocate = config.isShared ? allocateShared : allocatePlain;
@@ -126,11 +130,13 @@ export class EdgeNode {
         elsewhere: (exchange, target) => this.#liveElsewhere(exchange, target),
       });
     const disk = deps.disk && new DiskTier({ ...state, disk: deps.disk });
-    const objects = new SiteObjects({ ...state, disk });
+    const objects = new SiteObjects({ ...state, disk, purges: deps.purges });
     const siteFills = new SiteFills({ ...state, store: objects, objectBytesMax: OBJECT_BYTES_MAX });
-    this.finder = new Finder({ ...state, objects, fills: siteFills });
+    const { policy } = this.cache;
+    this.finder = new Finder({ ...state, objects, fills: siteFills, mayPrefetch: () => policy.mayPrefetch() });
     this.siteServer = new SiteServer({
       ...state,
+      policy,
       find: (request, plan) => this.#find(request, plan),
       invalidate: (key) => objects.invalidate(key),
     });
@@ -165,6 +171,14 @@ export class EdgeNode {
       certificate ? [{ cert: certificate.cert, key: certificate.key, hostnames }] : [],
     );
     this.#certificates.setAll(entries);
+  }
+
+  /** Resolves when a power loss can't undo it; it counts at once. */
+  async purge(purge: Purge): Promise<void> {
+    const { purges } = this.#deps;
+    const kept = purges?.purge(purge);
+    this.#peers?.forget();
+    await kept;
   }
 
   /** Opens the ports; rejects with one clear line when one is taken. */

@@ -280,7 +280,9 @@ export class Fill {
     const { lifetime, ageMs } = this.#lifetimeOf(answer.headers);
     // RFC 9112 §8: a body that ended with its connection may have been cut.
     if (!lifetime.storable || !answer.framed) return;
-    cache.put(key, storedOf({ key, described, body: body.view(), base: origin.base }, { lifetime, ageMs, nowMs: nowMs() }));
+    const parts = { key, described, body: body.view(), base: origin.base };
+    const stored = storedOf(parts, { lifetime, ageMs, nowMs: nowMs() });
+    cache.put(key, stored, { kind: "live", expiresAtMs: stored.staleUntilMs }, nowMs());
   }
 }
 

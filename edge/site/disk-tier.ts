@@ -29,6 +29,9 @@ interface Meta {
   readonly fields: readonly string[];
   readonly freshness: Freshness;
   readonly varyNames: readonly string[];
+  readonly site: string;
+  readonly path: string;
+  readonly primaryKey: string;
   readonly tags: readonly string[];
   readonly seq: number;
   /** Wall clock of the moment from which its age counts: the monotonic one ends with the process. */
@@ -100,21 +103,23 @@ export class DiskTier {
     }
   }
 
-  #metaOf({ described, facts, tags, seq, bornAtMs }: Stored): Buffer {
-    if (!facts) throw new Error("bug: live media is not kept on disk");
+  #metaOf({ described, facts, purgeable, bornAtMs }: Stored): Buffer {
+    if (!facts || !purgeable) throw new Error("bug: live media is not kept on disk");
     const { wallMs, nowMs } = this.#deps;
     const bornWallMs = Math.round(wallMs() - (nowMs() - bornAtMs));
-    const meta: Meta = { status: described.status, ...facts, tags, seq, bornWallMs };
+    const { site, path, key, tags, seq } = purgeable;
+    const meta: Meta = { status: described.status, ...facts, site, path, primaryKey: key, tags, seq, bornWallMs };
     return Buffer.from(JSON.stringify(meta));
   }
 
   #storedOf(key: string, meta: Meta, body: Buffer): Stored {
     const { via, nowMs, wallMs } = this.#deps;
-    const { status, fields, varyNames, tags, seq, bornWallMs } = meta;
+    const { status, fields, varyNames, site, path, primaryKey, tags, seq, bornWallMs } = meta;
     // A clock that was set back must not make anything younger than it is.
     const initialAgeMs = Math.max(meta.freshness.initialAgeMs, wallMs() - bornWallMs);
     const freshness: Freshness = { ...meta.freshness, initialAgeMs };
     const described = describe(fields, { status, via, dateMs: bornWallMs });
-    return entryOf({ key, described, body, facts: { fields, freshness, varyNames }, tags }, { nowMs: nowMs(), seq });
+    const purgeable = { site, path, key: primaryKey, tags, seq, checkedEpoch: 0 };
+    return entryOf({ key, described, body, facts: { fields, freshness, varyNames }, purgeable }, nowMs());
   }
 }

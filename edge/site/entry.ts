@@ -3,6 +3,7 @@
 import { eachField, type FieldList, fieldValue } from "../../domain/http-cache/fields.ts";
 import type { Freshness, SharedRules } from "../../domain/http-cache/storability.ts";
 import { validatorsOf } from "../../domain/http-cache/validation.ts";
+import type { Purgeable } from "../cache/purges/purge-table.ts";
 import type { Described, Stored } from "../cache/stored.ts";
 import type { Rule } from "../config/sites.ts";
 
@@ -58,26 +59,33 @@ export const timesOf = (freshness: Freshness, nowMs: number): Times => {
 };
 
 export const entryOf = (
-  parts: Pick<Stored, "key" | "described" | "body"> & { readonly facts: SiteFacts; readonly tags: readonly string[] },
-  { nowMs, seq }: { nowMs: number; seq: number },
+  parts: Pick<Stored, "key" | "described" | "body"> & { readonly facts: SiteFacts; readonly purgeable: Purgeable },
+  nowMs: number,
 ): Stored => ({
   key: parts.key,
   described: parts.described,
   body: parts.body,
   base: "",
   facts: parts.facts,
-  tags: parts.tags,
-  seq,
-  checkedEpoch: 0,
+  purgeable: parts.purgeable,
   askAgainAtMs: 0,
   ready: undefined,
   ...timesOf(parts.facts.freshness, nowMs),
 });
 
+/** What is new of an object that was validated. */
+export interface Renewal {
+  readonly facts: SiteFacts;
+  readonly described: Described;
+  /** Of the purges when the origin was asked. */
+  readonly seq: number;
+}
+
 /** The same object after an origin said that it still holds (RFC 9111 §4.3.4). */
-export const renew = (stored: Stored, facts: SiteFacts, described: Described, nowMs: number): void => {
+export const renew = (stored: Stored, { facts, described, seq }: Renewal, nowMs: number): void => {
   stored.facts = facts;
   stored.described = described;
+  if (stored.purgeable) stored.purgeable = { ...stored.purgeable, seq, checkedEpoch: 0 };
   stored.ready = undefined;
   stored.askAgainAtMs = 0;
   Object.assign(stored, timesOf(facts.freshness, nowMs));

@@ -53,6 +53,7 @@ export class SiteFill {
   isBroken = false;
   readonly #deps: SiteFillDeps;
   #settle: (outcome: SiteOutcome) => void = () => {};
+  #seq = 0;
   #answer: OriginAnswer | undefined;
   #body: FillingBody | undefined;
 
@@ -88,6 +89,7 @@ export class SiteFill {
   #ask(conditions: FieldList): Promise<OriginAnswer> {
     const { fields, runtime, target, key, stored } = this.task;
     const nowMs = this.#deps.nowMs();
+    this.#seq = this.#deps.store.seq; // before it is asked: what is purged meanwhile is purged with it
     runtime.account.countOrigin(1, 0);
     const mayWait = stored === undefined || nowMs >= stored.staleUntilMs;
     return runtime.origins.ask(
@@ -116,7 +118,8 @@ export class SiteFill {
     const verdict = this.#freshnessOf(status, fields, answer.firstByteMs);
     if (!verdict.store) return false;
     const described = describe(fields, { status, via: this.#deps.via, dateMs: this.#deps.wallMs() });
-    renew(stored, { ...facts, fields, freshness: verdict.freshness }, described, this.#deps.nowMs());
+    const renewal = { facts: { ...facts, fields, freshness: verdict.freshness }, described, seq: this.#seq };
+    renew(stored, renewal, this.#deps.nowMs());
     this.#deps.store.renewed(this.task, stored);
     this.#settle({ kind: "renewed", stored });
     return true;
@@ -172,7 +175,14 @@ export class SiteFill {
     const isWhole = answer.framed || body.sizeBytes !== undefined;
     if (!freshness || !isWhole) return;
     const facts: SiteFacts = { fields, freshness, varyNames: vary?.names ?? [] };
-    this.#deps.store.keep(this.task, { described, body: body.view(), facts, tags: tagsOf(fields), vary });
+    this.#deps.store.keep(this.task, {
+      described,
+      body: body.view(),
+      facts,
+      tags: tagsOf(fields),
+      vary,
+      seq: this.#seq,
+    });
   }
 
   /** True when the body is whole, whichever way its bytes came. */

@@ -33,10 +33,14 @@ export interface Kept {
   readonly facts: SiteFacts;
   readonly tags: readonly string[];
   readonly vary: Vary | undefined;
+  /** Of the purges when it was asked for. */
+  readonly seq: number;
 }
 
 /** Where fills put what they get. */
 export interface SiteStore {
+  /** The number of the last purge. */
+  readonly seq: number;
   keep(task: FillTask, kept: Kept): void;
   renewed(task: FillTask, stored: Stored): void;
   /** Answers to this are for one request alone: for a while nobody waits for another's. */

@@ -17,6 +17,8 @@ import type { Plan, Verdict } from "./verdict.ts";
 export interface FinderDeps {
   readonly objects: SiteObjects;
   readonly fills: SiteFills;
+  /** False while too much of what was prefetched goes unused. */
+  readonly mayPrefetch: () => boolean;
   /** Monotonic. */
   readonly nowMs: () => number;
   /** This edge's pseudonym in Via and CDN-Loop. */
@@ -24,7 +26,10 @@ export interface FinderDeps {
 }
 
 /** The parts of a request that choose an answer. */
-export type Asked = Pick<RawRequest, "header" | "fields" | "path">;
+export interface Asked extends Pick<RawRequest, "header" | "fields" | "path"> {
+  /** Nobody waits for it: a viewer is expected to ask for it soon. */
+  readonly isPrefetch?: boolean;
+}
 
 /** After an answer that had to be stale, nobody is asked again for so long. */
 const STALE_RECHECK_MS = 1_000;
@@ -40,8 +45,14 @@ export class Finder {
 
   find(request: Asked, plan: Plan): Verdict | Promise<Verdict> {
     const key = this.#keyOf(request, plan);
-    const stored = this.#deps.objects.get(key, plan);
+    if (request.isPrefetch && !this.#mayPrefetch(key)) return NOT_PREFETCHED;
+    const stored = this.#deps.objects.get(key);
     return stored ? this.#have(request, plan, { key, stored }) : this.#ask(request, plan, { key, stored });
+  }
+
+  #mayPrefetch(key: string): boolean {
+    const { objects, fills, mayPrefetch } = this.#deps;
+    return !objects.has(key) && !objects.isUncacheable(key) && !fills.running(key) && mayPrefetch();
   }
 
   #keyOf(request: Asked, { key }: Plan): string {
@@ -75,7 +86,8 @@ export class Finder {
     const { fields: sent } = request;
     const fields = requestFieldsToForward(sent, { via: this.#deps.name });
     const requestField = (name: string): string | undefined => fieldValue(sent, name);
-    return { primaryKey, key, runtime, rule, target, fields, requestField, stored, kind: "asked" };
+    const kind = request.isPrefetch ? "prefetched" : "asked";
+    return { primaryKey, key, runtime, rule, target, fields, requestField, stored, kind };
   }
 
   async #ask(request: Asked, plan: Plan, { key: firstKey, stored }: Found): Promise<Verdict> {
@@ -88,7 +100,7 @@ export class Finder {
     for (let tries = 1; tries <= TRIES_MAX; tries += 1) {
       if (objects.isUncacheable(key))
         return { kind: "pass", status: { fwd, detail: "uncacheable" }, answer: undefined };
-      const restored = stored ? undefined : await objects.fromDisk(key, plan);
+      const restored = stored ? undefined : await objects.fromDisk(key);
       if (restored) return this.#have(request, plan, { key, stored: restored });
       const filling = this.#fillFor(request, this.#taskOf(request, plan, { key, stored }));
       if (!filling) return this.#instead(request, { stored, isLate: false, isBusy: true });
@@ -153,6 +165,9 @@ export class Finder {
     return { kind: "problem", result: "failed", refusal: { code, data: { path } } };
   }
 }
+
+/** For nobody. */
+const NOT_PREFETCHED: Verdict = { kind: "problem", result: "refused", refusal: { code: "NOT_FOUND" } };
 
 interface Found {
   readonly key: string;

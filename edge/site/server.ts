@@ -7,6 +7,7 @@
  * cache has, and one fetch for all who wait (finder.ts, fill.ts); pass: what is for one request alone (pass.ts). answer:
  * conditions, ranges, bytes (node/answer.ts).
  */
+import type { CachePolicy } from "../../domain/cache-policy/cache-policy.ts";
 import type { CacheStatusParts } from "../../domain/http-cache/cache-status.ts";
 import { fieldValue } from "../../domain/http-cache/fields.ts";
 import { isLoop } from "../../domain/http-cache/forward.ts";
@@ -21,6 +22,7 @@ import { UpstreamError } from "../origin/upstream.ts";
 import { Aliases } from "./aliases.ts";
 import type { Asked } from "./finder.ts";
 import { giveOn, passOn } from "./pass.ts";
+import { Prefetcher } from "./prefetcher.ts";
 import { siteProblem } from "./refusal.ts";
 import type { SiteRuntime } from "./runtime.ts";
 import { canonicalPath, keptQuery } from "./target.ts";
@@ -31,6 +33,8 @@ export interface SiteServerDeps {
   readonly find: (request: Asked & { readonly host: string }, plan: Plan) => Verdict | Promise<Verdict>;
   /** Forgets an address with all that it varies by. */
   readonly invalidate: (key: string) => void;
+  /** Of this thread. */
+  readonly policy: CachePolicy;
   /** Monotonic. */
   readonly nowMs: () => number;
   readonly wallMs: () => number;
@@ -45,9 +49,12 @@ export class SiteServer {
   readonly #deps: SiteServerDeps;
   readonly #via: string;
   readonly #aliases = new Aliases<Plan>();
+  readonly #prefetcher: Prefetcher;
 
   constructor(deps: SiteServerDeps) {
     this.#deps = deps;
+    const { policy, nowMs } = deps;
+    this.#prefetcher = new Prefetcher({ policy, nowMs, bring: (...wanted) => this.#bring(...wanted) });
     this.#via = `1.1 ${deps.name}`;
   }
 
@@ -100,16 +107,37 @@ export class SiteServer {
       case "hit":
         exchange.context = contexts.hit;
         answerHit(exchange, verdict.stored, this.#deps.nowMs());
+        if (plan.rule.prefetch) this.#prefetcher.answered(exchange, plan, verdict.stored);
         return undefined;
       case "content":
         exchange.context = contexts[verdict.result];
         if (verdict.bringNear) hurry(exchange, verdict.content, verdict.bringNear);
+        if (plan.rule.prefetch) return this.#answerAndLook(exchange, plan, verdict.content);
         return answerWith(exchange, verdict.content);
       case "pass":
         return this.#give(exchange, plan, verdict);
       case "problem":
         return this.#refuse(exchange, plan.runtime, verdict.refusal, verdict.result);
     }
+  }
+
+  /** A playlist that is still coming in is read once it is whole. */
+  #answerAndLook(exchange: RawExchange, plan: Plan, content: Content): Promise<void> | undefined {
+    const answering = answerWith(exchange, content);
+    this.#prefetcher.answered(exchange, plan, content);
+    const { body } = content;
+    const isLate = !Buffer.isBuffer(body) && body.state === "filling";
+    return isLate ? answering?.then(() => this.#prefetcher.answered(exchange, plan, content)) : answering;
+  }
+
+  /** Has a target fetched that a viewer is expected to ask for. */
+  #bring(request: Asked & { readonly host: string }, target: string, { runtime }: Plan): void {
+    const mark = target.indexOf("?");
+    const query = mark === -1 ? "" : target.slice(mark + 1);
+    const plan = this.plan(runtime, mark === -1 ? target : target.slice(0, mark), query);
+    if ("code" in plan || plan.rule.cache === "bypass") return;
+    const verdict = this.#deps.find(request, plan);
+    if (verdict instanceof Promise) void verdict.then((later) => later.kind === "pass" && later.answer?.drop());
   }
 
   /** An answer that came for this request, unless it wanted a part and got the whole. */

@@ -1,10 +1,10 @@
 /** Where sites' objects are: memory over disk, what they vary by, what must not be kept, what was purged. */
 import { LRUCache } from "lru-cache";
+import type { Purges } from "../cache/purges/purges.ts";
 import type { Cache, Stored } from "../cache/stored.ts";
 import type { DiskTier } from "./disk-tier.ts";
 import { entryOf } from "./entry.ts";
 import type { FillTask, Kept, SiteStore } from "./fills.ts";
-import type { Plan } from "./verdict.ts";
 
 /** How long it is remembered that answers to an address are for one request alone ("hit for miss"). */
 const UNCACHEABLE_MS = 120_000;
@@ -23,6 +23,8 @@ export interface SiteObjectsDeps {
   readonly cache: Cache;
   /** Undefined: memory is all there is. */
   readonly disk: DiskTier | undefined;
+  /** Undefined: nothing can be purged but by its address. */
+  readonly purges: Purges | undefined;
   /** Monotonic. */
   readonly nowMs: () => number;
 }
@@ -31,28 +33,54 @@ export class SiteObjects implements SiteStore {
   readonly #cache: Cache;
   readonly #nowMs: () => number;
   readonly #disk: DiskTier | undefined;
+  readonly #purges: Purges | undefined;
   readonly #uncacheableUntilMs = new LRUCache<string, number>({ max: UNCACHEABLE_MAX });
   readonly #varying = new LRUCache<string, Varying>({ max: VARYING_MAX });
 
-  constructor({ cache, nowMs, disk }: SiteObjectsDeps) {
+  constructor({ cache, nowMs, disk, purges }: SiteObjectsDeps) {
+    this.#purges = purges;
     this.#cache = cache;
     this.#nowMs = nowMs;
     this.#disk = disk;
   }
 
-  get(key: string, _plan: Plan): Stored | undefined {
-    return this.#cache.get(key);
+  get seq(): number {
+    return this.#purges?.seq ?? 0;
+  }
+
+  get(key: string): Stored | undefined {
+    const stored = this.#cache.get(key);
+    return stored && this.#unpurged(stored);
+  }
+
+  /** Whether it is there, in memory or on disk; that is no use of it. */
+  has(key: string): boolean {
+    return this.#cache.has(key) || (this.#disk?.has(key) ?? false);
+  }
+
+  /** Held against the purges: undefined when it is gone; one that counts as stale is made so. */
+  #unpurged(stored: Stored): Stored | undefined {
+    const verdict = stored.purgeable && this.#purges ? this.#purges.verdict(stored.purgeable) : "valid";
+    if (verdict === "valid") return stored;
+    if (verdict === "gone") {
+      this.#forget(stored.key);
+      return undefined;
+    }
+    stored.freshUntilMs = 0;
+    stored.revalidateUntilMs = 0;
+    return stored;
   }
 
   /** What the disk has of it, now in memory too. */
-  async fromDisk(key: string, _plan: Plan): Promise<Stored | undefined> {
+  async fromDisk(key: string): Promise<Stored | undefined> {
     if (!this.#disk?.has(key)) return undefined;
     const stored = await this.#disk.read(key);
     // Somebody may have been faster: what is in memory is at least as new.
     const known = this.#cache.get(key);
     if (known || !stored) return known;
-    this.#cache.put(key, stored);
-    return stored;
+    const restored = this.#unpurged(stored);
+    if (restored) this.#cache.put(key, restored, { kind: "stored" }, this.#nowMs());
+    return restored;
   }
 
   /** Lower-case names of the request's fields that choose an answer of this address. */
@@ -70,8 +98,14 @@ export class SiteObjects implements SiteStore {
     const key = vary ? this.#variant(task.primaryKey, vary.names, vary.key) : task.primaryKey;
     if (!vary) this.#varying.delete(task.primaryKey);
     this.#uncacheableUntilMs.delete(key);
-    const stored = entryOf({ ...kept, key }, { nowMs: this.#nowMs(), seq: 0 });
-    this.#cache.put(key, stored);
+    const { tags, seq } = kept;
+    const { primaryKey, target, runtime } = task;
+    const mark = target.indexOf("?");
+    const path = mark === -1 ? target : target.slice(0, mark);
+    const purgeable = { site: runtime.site.id, path, key: primaryKey, tags, seq, checkedEpoch: 0 };
+    const nowMs = this.#nowMs();
+    const stored = entryOf({ ...kept, key, purgeable }, nowMs);
+    this.#cache.put(key, stored, { kind: task.kind === "prefetched" ? "prefetched" : "stored" }, nowMs);
     this.#disk?.keep(stored);
   }
 

@@ -1,9 +1,10 @@
 /** A thread of the edge: its own part of the cache, and listeners on the ports that all of them share. */
 import { parentPort, workerData } from "node:worker_threads";
+import { systemClock } from "../../lib/clock.ts";
 import { makeLog } from "../../lib/log/log.ts";
 import { metricsOfThread, showElsewhere } from "../../lib/metrics/metrics.ts";
 import { Accounts } from "../analytics/accounts.ts";
-import { openDisk } from "../cache/disk/open.ts";
+import { openStores } from "../cache/open.ts";
 import { compileConfig } from "../config/compile.ts";
 import type { Sites } from "../config/sites.ts";
 import { EdgeNode } from "../node/node.ts";
@@ -34,10 +35,10 @@ let readiness = { ready: false, checks: {} };
 let sites: Sites | undefined;
 
 const run = async (): Promise<void> => {
-  const disk = start.disk ? await openDisk({ ...start.disk, log, nowMs }) : undefined;
+  const { disk, purges } = await openStores({ ...start.stores, log, nowMs, clock: systemClock });
   const { config, ports, index } = start;
   const node = new EdgeNode({
-    ...{ config, directory, log, nowMs, accounts, disk },
+    ...{ config, directory, log, nowMs, accounts, disk, purges },
     wallMs: () => Date.now(),
     ready: () => readiness,
     ticketKeys: Buffer.from(start.ticketKeys),
@@ -51,7 +52,7 @@ const run = async (): Promise<void> => {
   const close = async (graceMs: number): Promise<void> => {
     clearInterval(counting);
     await node.close(graceMs);
-    await disk?.close();
+    await Promise.all([disk?.close(), purges.close()]);
     say({ type: "accounts", deltas: accounts.take() });
     say({ type: "closed" });
     main.close();
@@ -83,6 +84,14 @@ const run = async (): Promise<void> => {
       case "metrics":
         texts.answered(order.id, order.text);
         break;
+      case "purge": {
+        const purging = node.purge(order.purge).then(
+          () => undefined,
+          (failure: unknown) => (failure as Error).message,
+        );
+        say({ type: "purged", id: order.id, error: await purging });
+        break;
+      }
       case "close":
         await close(order.graceMs);
         break;

@@ -4,6 +4,7 @@ import type { Snapshot } from "../../contracts/fleet.ts";
 import type { AccountDelta } from "../../domain/accounting/columns.ts";
 import type { Readiness } from "../../lib/http/health.ts";
 import type { LogLevel } from "../../lib/log/log.ts";
+import type { Purge } from "../cache/purges/purge-table.ts";
 import type { NodeConfig } from "../node/node.ts";
 
 /** What a thread begins with. */
@@ -12,8 +13,8 @@ export interface ThreadStart {
   /** To the thread of each index; undefined at its own. */
   readonly ports: readonly (MessagePort | undefined)[];
   readonly config: NodeConfig;
-  /** Null: memory is all there is. */
-  readonly disk: { readonly folder: string; readonly maxBytes: number } | null;
+  /** Where its part of the disk tier is, and how large. */
+  readonly stores: { readonly folder: string; readonly maxBytes: number };
   /** There are live channels. */
   readonly hasDirectory: boolean;
   readonly ticketKeys: Uint8Array;
@@ -28,6 +29,7 @@ export type Order =
   | { readonly type: "readiness"; readonly readiness: Readiness }
   | { readonly type: "count"; readonly id: number }
   | { readonly type: "metrics"; readonly id: number; readonly text: string }
+  | { readonly type: "purge"; readonly id: number; readonly purge: Purge }
   | { readonly type: "close"; readonly graceMs: number };
 
 export type Report =
@@ -38,4 +40,6 @@ export type Report =
   | { readonly type: "missed"; readonly id: number }
   | { readonly type: "counted"; readonly id: number; readonly metrics: object[] }
   | { readonly type: "metrics"; readonly id: number }
+  /** `error` when it could not be kept; it counts until the process ends. */
+  | { readonly type: "purged"; readonly id: number; readonly error: string | undefined }
   | { readonly type: "closed" };

@@ -111,7 +111,7 @@ export class Peers {
     for (const [index, taken] of byThread) this.#say(index, { type: "gone", keys: taken });
   }
 
-  /** Nothing that was shared is used any more: configuration or purges have changed everything. */
+  /** Nothing that was shared is used any more: configuration or purges have changed what it stands for. */
   forget(): void {
     this.#views.clear();
   }
@@ -141,8 +141,8 @@ export class Peers {
         resolve(BUSY);
       }, ASK_MS_MAX);
       this.#waiting.set(id, { resolve, timer, key });
-      const { host, fields } = request;
-      this.#say(ownerOf(owner, this.count), { type: "ask", id, key, host, path, query, fields });
+      const { host, fields, isPrefetch = false } = request;
+      this.#say(ownerOf(owner, this.count), { type: "ask", id, key, host, path, query, fields, isPrefetch });
     });
   }
 
@@ -278,7 +278,7 @@ export class Peers {
   #viewOf({ described, ageMs, shareMs, key }: Extract<Told, { kind: "content" }>, body: Buffer): Stored {
     const nowMs = this.#deps.nowMs();
     const times = { bornAtMs: nowMs - ageMs, freshUntilMs: nowMs + shareMs, revalidateUntilMs: 0, staleUntilMs: 0 };
-    const rest = { base: "", facts: undefined, tags: [], seq: 0, checkedEpoch: 0, askAgainAtMs: 0, ready: undefined };
+    const rest = { base: "", facts: undefined, purgeable: undefined, askAgainAtMs: 0, ready: undefined };
     return { key, described, body, ...times, ...rest };
   }
 

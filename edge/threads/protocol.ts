@@ -30,6 +30,7 @@ export interface AskMessage {
   readonly query: string;
   /** Of the request, as sent. */
   readonly fields: readonly string[];
+  readonly isPrefetch: boolean;
 }
 
 export type Told =

@@ -10,6 +10,7 @@ import type { AccountDelta } from "../../domain/accounting/columns.ts";
 import type { Readiness } from "../../lib/http/health.ts";
 import type { Log } from "../../lib/log/log.ts";
 import { metricsText } from "../../lib/metrics/metrics.ts";
+import type { Purge } from "../cache/purges/purge-table.ts";
 import type { Sites } from "../config/sites.ts";
 import { Answers } from "./answers.ts";
 import type { Order, Report, ThreadStart } from "./orders.ts";
@@ -29,6 +30,7 @@ export interface ThreadsDeps {
 const START_MS = 30_000;
 const RESTART_MS = 1_000;
 const METRICS_MS = 2_000;
+const PURGE_MS = 10_000;
 const CLOSE_MS = 15_000;
 
 interface Ports {
@@ -40,6 +42,7 @@ export class Threads {
   readonly #deps: ThreadsDeps;
   #workers: Worker[] = [];
   readonly #metrics = new Answers<object[]>(METRICS_MS);
+  readonly #purges = new Answers<string | undefined>(PURGE_MS);
   #listening: ((ports: Ports) => void)[] = [];
   #failed: (error: Error) => void = () => {};
   /** What was told, so that threads that are started anew are told too. */
@@ -78,6 +81,15 @@ export class Threads {
       this.#metrics.ask((id) => worker.postMessage({ type: "count", id } satisfies Order)).catch(() => []),
     );
     return Promise.all(asked);
+  }
+
+  /** Purges in each; resolves when none can lose it. Rejects when one could not keep it, or does not answer. */
+  async purge(purge: Purge): Promise<void> {
+    const asked = this.#workers.map((worker) =>
+      this.#purges.ask((id) => worker.postMessage({ type: "purge", id, purge } satisfies Order)),
+    );
+    const errors = (await Promise.all(asked)).filter((error) => error !== undefined);
+    if (errors.length > 0) throw new Error(errors.join("; "));
   }
 
   async close(graceMs: number): Promise<void> {
@@ -153,6 +165,9 @@ export class Threads {
         break;
       case "metrics":
         void metricsText().then((text) => reply({ type: "metrics", id: report.id, text }));
+        break;
+      case "purged":
+        this.#purges.answered(report.id, report.error);
         break;
       case "closed":
         break;

@@ -56,7 +56,7 @@ const RULES: readonly Rule[] = [
   },
   {
     from: /^edge\//,
-    files: /^(?:domain\/|contracts\/errors\.ts$|lib\/(?:http|config|source|log|metrics)\/|lib\/clock\.ts$)/,
+    files: /^(?:domain\/|contracts\/errors\.ts$|lib\/(?:http|config|source|crypto|log|metrics)\/|lib\/clock\.ts$)/,
     packages: /^(?!(?:moleculer|moleculer-web|nats|pg)$)/,
     why: "the edge has no bus and no database; only edge/fleet speaks to the bus",
   },

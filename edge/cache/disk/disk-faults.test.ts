@@ -55,6 +55,61 @@ test("bits that flip under it cost objects, never a wrong byte", async (t) => {
   assert.ok(intactCount > 0 && goneCount > 0);
 });
 
+test("a head with any byte changed is no head: the object is gone", async () => {
+  const files = new MemoryFiles(seeded(3));
+  const store = await openStore({ folder: "/disk", files });
+  await putVersion(store, "key", { version: 5, sizeBytes: 300_000 });
+  await store.close();
+  const content = files.contentOf("/disk/slab-0000000001.data");
+  const headBytes = content.length - 300_000;
+  const kept: number[] = [];
+  for (let at = 0; at < headBytes; at += 1) {
+    const was = content.readUInt8(at);
+    content.writeUInt8(was ^ (1 << (at % 8)), at);
+    const again = await openStore({ folder: "/disk", files: files.afterPowerLoss({ forgets: "some" }) });
+    const there = await again.open("key");
+    there?.close();
+    if (there) kept.push(at);
+    await again.close();
+    content.writeUInt8(was, at);
+  }
+  assert.ok(headBytes > 40);
+  assert.deepEqual(kept, []);
+});
+
+test("readers and writers at once: whoever reads gets one version, whole, or none", async (t) => {
+  const seed = Number(process.env.TEST_SEED ?? randomInt(2 ** 31));
+  t.diagnostic(`TEST_SEED=${seed}`);
+  const random = seeded(seed);
+  const store = await openStore({ folder: folderOf(t), maxBytes: SMALL });
+  t.after(() => store.close());
+  const key = (): string => `k${random.int(60)}`;
+  let isWriting = true;
+  let readCount = 0;
+  const reader = async (): Promise<void> => {
+    while (isWriting) {
+      const one = key();
+      store.noteHit(one);
+      if ((await versionThere(store, one)) !== undefined) readCount += 1; // compares the bytes
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  };
+  const writer = async (from: number): Promise<void> => {
+    for (let version = from; version < from + 300; version += 1) {
+      const one = key();
+      await putVersion(store, one, { version, sizeBytes: random.int(120_000) });
+      if (random.int(8) === 0) store.remove(key());
+      if (random.int(20) === 0) await store.flush();
+    }
+  };
+  const readers = Array.from({ length: 4 }, reader);
+  await Promise.all([writer(1), writer(1_000), writer(2_000)]);
+  isWriting = false;
+  await Promise.all(readers);
+  t.diagnostic(`${readCount} objects were read meanwhile`);
+  assert.ok(readCount > 0 && store.sizeBytes <= SMALL);
+});
+
 test("a block that the disk reads wrong fails the read with its reason, and the object is gone", async (t) => {
   const hooks: Hooks = {};
   const store = await openStore({ folder: folderOf(t), files: hookedFiles(systemFiles, hooks) });

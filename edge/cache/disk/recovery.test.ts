@@ -46,6 +46,12 @@ const damages: [what: string, damage: (files: MemoryFiles) => Promise<void> | vo
   ["whose journal is damaged", (files) => void files.contentOf(pathOf(4, "index")).fill(0xff, 30, 40)],
   ["whose journal lost its end", async (files) => (await files.open(pathOf(4, "index"))).truncate(24)],
   ["whose journal is missing", (files) => files.unlink(pathOf(4, "index"))],
+  [
+    "of which nothing is left",
+    async (files) => {
+      for (const ending of ["data", "index"] as const) await files.unlink(pathOf(4, ending));
+    },
+  ],
   ["whose data are missing", (files) => files.unlink(pathOf(4, "data"))],
   ["whose data lost their end", async (files) => (await files.open(pathOf(4, "data"))).truncate(1_000)],
 ];
