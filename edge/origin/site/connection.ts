@@ -67,6 +67,11 @@ export class OriginConnection {
     this.#end(undefined);
   }
 
+  /** It is closed, whatever it does. */
+  abandon(): void {
+    this.#end(new Error("the origin is closed"));
+  }
+
   #end(error: Error | undefined): void {
     if (this.#isGone) return;
     this.#isGone = true;

@@ -14,6 +14,8 @@ import type { BodyLimits, OriginTimeouts, TakeChunk } from "./contract.ts";
 
 /** Waits in memory for a reader that has not come yet. */
 const UNREAD_BYTES_MAX = 256 * 1024;
+/** An answer that nobody reads or drops must not hold its connection: longer than one waits while others are asked. */
+const UNREAD_MS = 60_000;
 /** A body that is dropped is read away up to this size: cheaper than a new connection. */
 const DRAINED_BYTES_MAX = 64 * 1024;
 const DRAIN_MS = 1_000;
@@ -94,25 +96,25 @@ export class Exchange implements Listener {
     this.#take = take;
     if (!this.#isOver) {
       if (bodyMs !== undefined) this.#wholeWithin(bodyMs);
+      clearTimeout(this.#timer);
       this.#timer = setTimeout(() => this.#idle(), idleMs);
     }
     this.#pump();
     return this.#onWhole.promise;
   }
 
-  /** The body is of no interest any more. */
+  /** The body is of no interest any more: nothing more of it is given. */
   drop(): void {
+    this.#pieces = [];
+    const error = new UpstreamError("reset", new Error("the answer was dropped"));
     if (this.#isOver) {
-      this.#pieces = [];
-      this.#pump();
+      this.#error ??= error;
+      this.#onWhole?.reject(this.#error);
       return;
     }
     const isSmall = this.#head?.framing === "length" && this.#head.sizeBytes <= DRAINED_BYTES_MAX;
-    if (!isSmall || this.#onWhole) {
-      this.#fail("reset", new Error("the answer was dropped"));
-      return;
-    }
-    this.read(() => {}, { idleMs: DRAIN_MS, bodyMs: DRAIN_MS }).catch(() => {});
+    if (!isSmall || this.#onWhole) this.#fail(error.reason, error.cause);
+    else this.read(() => {}, { idleMs: DRAIN_MS, bodyMs: DRAIN_MS }).catch(() => {});
   }
 
   data(bytes: Buffer): void {
@@ -174,7 +176,10 @@ export class Exchange implements Listener {
     this.#head = head;
     this.#reader = bodyReaderOf(head);
     this.#body(bytes, bodyAt);
-    if (!this.#isOver) this.#wholeWithin(this.#timeouts.bodyMs);
+    if (!this.#isOver) {
+      this.#wholeWithin(this.#timeouts.bodyMs);
+      this.#timer = setTimeout(() => this.#fail("idle"), UNREAD_MS);
+    }
     this.#onHead?.resolve(head);
   }
 

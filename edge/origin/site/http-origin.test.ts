@@ -376,6 +376,21 @@ describe("kept connections", () => {
   });
 });
 
+test("a taker that drops the answer gets nothing more of it, and its reading ends", async (t) => {
+  const { get } = await scene(
+    t,
+    () => "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n1\r\nb\r\n0\r\n\r\n",
+  );
+  const answer = await get("/a");
+  const got: string[] = [];
+  const reading = answer.read((chunk) => {
+    got.push(chunk.toString());
+    answer.drop();
+  });
+  await failsWith(reading, "reset");
+  assert.deepEqual(got, ["a"]);
+});
+
 test("no more is read than is taken", async (t) => {
   const size = 64 * 1024 * 1024;
   const { origin, get } = await scene(t, ({ socket }) => {

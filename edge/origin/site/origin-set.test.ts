@@ -125,11 +125,17 @@ describe("failing over", () => {
     await assert.rejects(get("/x", { avoid: new Set(["a", "b", "c"]) }));
   });
 
-  test("a closed set answers nothing", async (t) => {
-    const { get, set } = await scene(t, [hangs]);
-    const waiting = get();
-    await Promise.all([assert.rejects(waiting), set.close()]);
-    await assert.rejects(get());
+  test("a closed set answers nothing, neither heads nor bodies", async (t) => {
+    const { a, get, set } = await scene(t, [hangs]);
+    const connecting = get();
+    const waiting = get("/y");
+    await until(() => a.asked.length === 2, "both were sent");
+    a.handle = ({ socket }) => void socket.write("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf");
+    const answer = await set.ask(requestOf("/z"));
+    const late = get();
+    const ended = [connecting, waiting, late, textOf(answer)].map((work) => assert.rejects(work, UpstreamError));
+    await Promise.all([...ended, set.close()]);
+    await assert.rejects(get(), UpstreamError);
   });
 });
 
@@ -309,6 +315,19 @@ describe("hedging", () => {
     gate.resolve(answered("one"));
     assert.equal(await asking, "a 200 one");
     await until(() => b.sockets.size === 0, "the loser's connection is closed");
+  });
+
+  test("one that was asked as well and had no time to answer is as well as it was", async (t) => {
+    const { a, b, get, upOf } = await scene(t, [always("one"), hangs]);
+    for (let n = 1; n <= 4; n += 1) {
+      const { gate, handle } = slow();
+      a.handle = handle;
+      const asking = get();
+      await until(() => b.asked.length === n, "the second is asked as well");
+      gate.resolve(answered("one"));
+      assert.equal(await asking, "a 200 one");
+    }
+    assert.deepEqual(upOf(), { a: true, b: true });
   });
 
   test("a bad head does not win while another is waited for, and is given when that one fails", async (t) => {

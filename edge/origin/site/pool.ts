@@ -28,7 +28,8 @@ export class OriginPool {
   readonly #waiting: Waiter[] = [];
   /** Connections that are there or being made. */
   #count = 0;
-  #isClosed = false;
+  /** Aborted when it is closed. */
+  readonly #stop = new AbortController();
 
   constructor(connector: Connector, rules: PoolRules) {
     this.#connector = connector;
@@ -41,7 +42,7 @@ export class OriginPool {
 
   /** One that has no exchange. `isFresh`: one that has never served. UpstreamError, or the signal's reason. */
   async take({ isFresh, signal }: { readonly isFresh: boolean; readonly signal: AbortSignal }) {
-    if (this.#isClosed) throw new UpstreamError("busy", new Error("the origin is closed"));
+    this.#stop.signal.throwIfAborted();
     const kept = this.#idle.pop();
     if (kept && !isFresh) return kept;
     kept?.destroy();
@@ -54,22 +55,25 @@ export class OriginPool {
   }
 
   close(): void {
-    this.#isClosed = true;
-    for (const connection of this.#open) connection.destroy();
+    this.#stop.abort(new UpstreamError("busy", new Error("the origin is closed")));
+    for (const connection of this.#open) connection.abandon();
     for (const { go } of this.#waiting.splice(0)) go(undefined);
   }
 
   async #connect(signal: AbortSignal): Promise<OriginConnection> {
-    if (this.#isClosed) throw new UpstreamError("busy", new Error("the origin is closed"));
+    this.#stop.signal.throwIfAborted();
     this.#count += 1;
     try {
-      const socket = await this.#connector.open({ ...this.#rules, signal });
+      const socket = await this.#connector.open({
+        ...this.#rules,
+        signal: AbortSignal.any([signal, this.#stop.signal]),
+      });
       const connection = new OriginConnection(socket, {
         kept: (one, keepMs) => this.#keep(one, keepMs),
         gone: (one) => this.#gone(one),
       });
       this.#open.add(connection);
-      if (this.#isClosed) connection.destroy();
+      if (this.#stop.signal.aborted) connection.destroy();
       return connection;
     } catch (error) {
       this.#leave();
@@ -83,7 +87,7 @@ export class OriginPool {
       waiter.go(connection);
       return;
     }
-    if (this.#idle.length >= this.#rules.idleMax || this.#isClosed) {
+    if (this.#idle.length >= this.#rules.idleMax || this.#stop.signal.aborted) {
       connection.destroy();
       return;
     }

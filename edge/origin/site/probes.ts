@@ -1,4 +1,5 @@
 /** Asks origins how they are, beside the viewers' requests. */
+import { setMaxListeners } from "node:events";
 import type { Log } from "../../../lib/log/log.ts";
 import type { OriginRequest } from "./contract.ts";
 import { isBad, type Member } from "./member.ts";
@@ -38,6 +39,7 @@ export class Probes {
 
   constructor(tools: ProbeTools) {
     this.#tools = tools;
+    setMaxListeners(0, this.#stop.signal); // one for each probe under way
   }
 
   /** Sends a HEAD of the request to those whose rest is over: no viewer waits for an origin that may be dead. */

@@ -27,6 +27,8 @@ interface Attempt {
   readonly member: Member;
   readonly controller: AbortController;
   readonly beganAtMs: number;
+  /** The first is 0. */
+  readonly place: number;
 }
 
 /** Nothing of the request has reached the origin. */
@@ -45,6 +47,7 @@ export class Race {
   #held: OriginAnswer | undefined;
   #error: unknown;
   #isOver = false;
+  #count = 0;
 
   constructor(request: OriginRequest, rules: RaceRules) {
     this.#request = request;
@@ -65,7 +68,8 @@ export class Race {
 
   #ask(member: Member): void {
     const { firstByteMs, nowMs } = this.#rules;
-    const attempt = { member, controller: new AbortController(), beganAtMs: nowMs() };
+    const attempt = { member, controller: new AbortController(), beganAtMs: nowMs(), place: this.#count };
+    this.#count += 1;
     this.#running.add(attempt);
     this.#hedgeAfter(member);
     member.ask(this.#request, { signal: attempt.controller.signal, firstByteMs }).then(
@@ -81,7 +85,7 @@ export class Race {
       return;
     }
     if (!this.#isBettered(answer.status)) {
-      this.#win(answer);
+      this.#win(attempt, answer);
       return;
     }
     this.#held?.drop();
@@ -134,11 +138,14 @@ export class Race {
     this.#ask(next);
   }
 
-  #win(answer: OriginAnswer): void {
+  #win(winner: Attempt, answer: OriginAnswer): void {
     this.#held?.drop();
     this.#held = undefined;
     const nowMs = this.#rules.nowMs();
-    for (const { member, beganAtMs } of this.#running) member.condition.lost(nowMs - beganAtMs, nowMs);
+    // One that was asked after the winner has not had its time.
+    for (const { member, beganAtMs, place } of this.#running) {
+      if (place < winner.place) member.condition.lost(nowMs - beganAtMs, nowMs);
+    }
     this.#over();
     this.#onEnd.resolve(answer);
   }
