@@ -26,8 +26,8 @@ test("a list is split at commas outside of quotes, without its empty members", (
   assert.deepEqual(listMembers('a, "open, b'), ["a", '"open, b']);
 });
 
-// RFC 9110 §5.6.4: "Recipients that process the value of a quoted-string MUST handle a quoted-pair as if it were replaced
-// by the octet following the backslash."
+// RFC 9110 §5.6.4: "Recipients that process the value of a quoted-string MUST handle a quoted-pair as if it were
+// replaced by the octet following the backslash."
 test("a quoted string loses its quotes and escapes", () => {
   assert.equal(unquoted('"a\\"b\\\\"'), 'a"b\\');
   for (const text of ["a", '"', '"a', '"a"b"', '"a\\"']) assert.equal(unquoted(text), undefined, text);

@@ -1,15 +1,15 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { cacheStatus } from "./cache-status.ts";
-import { isLoop, requestFieldsToForward, storedFields } from "./forward.ts";
+import { isLoop, passedFields, requestFieldsToForward, storedFields } from "./forward.ts";
 import { invalidatedBy, isSafeMethod } from "./invalidation.ts";
 
 const keep = { stripSetCookie: false };
 
-// RFC 9111 §3.1: "Caches MUST include all received response header fields — including unrecognized ones — when storing a
-// response"; RFC 9110 §7.6.1: "Intermediaries MUST parse a received Connection header field before a message is forwarded
-// and, for each connection-option in this field, remove any header or trailer field(s) from the message with the same
-// name".
+// RFC 9111 §3.1: "Caches MUST include all received response header fields — including unrecognized ones — when
+// storing a response"; RFC 9110 §7.6.1: "Intermediaries MUST parse a received Connection header field before a
+// message is forwarded and, for each connection-option in this field, remove any header or trailer field(s) from the
+// message with the same name".
 test("everything end-to-end is stored, and nothing of the connection", () => {
   const endToEnd = [
     "X-Odd",
@@ -55,6 +55,11 @@ test("fields that no-cache and private name are not stored, nor cookies that the
     "X",
     "1",
   ]);
+});
+
+test("the one who asked gets what private keeps from the others, and the Age", () => {
+  const control = ["Cache-Control", 'private="X-User"', "X-User", "alice", "Set-Cookie", "a=b", "Age", "7"];
+  assert.deepEqual(passedFields([...control, "Connection", "X-Hop", "X-Hop", "1", "TE", "x"]), control);
 });
 
 test("members of Cache-Status under our own name go, others and an existing Date stay", () => {
@@ -118,8 +123,8 @@ test("a request that has been here is a loop, by Via or by CDN-Loop", () => {
 });
 
 // RFC 9111 §4.4: "A cache MUST invalidate the target URI when a non-error status code is received in response to an
-// unsafe request method (including methods whose safety is unknown)"; other URIs "MUST NOT … if the origin of the URI to
-// be invalidated differs from that of the target URI".
+// unsafe request method (including methods whose safety is unknown)"; other URIs "MUST NOT … if the origin of the URI
+// to be invalidated differs from that of the target URI".
 test("what an unsafe request may have changed is invalidated, on its own host alone", () => {
   const post = { method: "POST", status: 201, host: "a.example:8080", target: "/x/y?q=1" };
   assert.deepEqual(invalidatedBy(post), ["/x/y?q=1"]);

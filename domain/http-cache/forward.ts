@@ -46,6 +46,19 @@ export const storedFields = (responseFields: FieldList, options: StoringOptions)
   return kept;
 };
 
+/**
+ * The fields of an origin's answer for the one who asked, when it is passed on and not stored: all but those of the
+ * connection (RFC 9110 §7.6.1). Age stays, and so does what `private` keeps from everybody else.
+ */
+export const passedFields = (responseFields: FieldList): string[] => {
+  const named = connectionOptions(responseFields);
+  const kept: string[] = [];
+  eachField(responseFields, (name, lower, value) => {
+    if (!isHopByHop(lower) && !named.has(lower)) kept.push(name, value);
+  });
+  return kept;
+};
+
 /** Fields that select a part or ask "unless you know": a fill wants the whole. */
 const CONDITIONS: ReadonlySet<string> = new Set([
   "if-match",

@@ -97,8 +97,8 @@ test("without explicit freshness a tenth of the age of Last-Modified counts, for
 });
 
 // RFC 9111 §4.2.3: "corrected_age_value = age_value + response_delay; The corrected_age_value MAY be used as the
-// corrected_initial_age." §5.1: "SHOULD use the first field line, discarding subsequent ones"; "If the field value (after
-// discarding additional members, as per above) is invalid …, a cache SHOULD ignore the field".
+// corrected_initial_age." §5.1: "SHOULD use the first field line, discarding subsequent ones"; "If the field value
+// (after discarding additional members, as per above) is invalid …, a cache SHOULD ignore the field".
 test("the age on arrival is Age and the time that the answer took, whatever the clocks say", () => {
   const ageOf = (...ages: string[]): number =>
     freshness([CC, "max-age=3600", ...VALIDATOR, ...ages.flatMap((age) => ["Age", age])], { responseDelayMs: 250 })
@@ -114,8 +114,8 @@ test("the age on arrival is Age and the time that the answer took, whatever the 
   assert.equal(freshness([CC, "max-age=60", "Date", inSeconds(-7_200)]).initialAgeMs, 0);
 });
 
-// RFC 9213 §2.2: "the cache … MUST … use … the first … with a valid, non-empty value … and MUST ignore the Cache-Control
-// and Expires header fields". §2.1: a parse error means that the field is ignored.
+// RFC 9213 §2.2: "the cache … MUST … use … the first … with a valid, non-empty value … and MUST ignore the
+// Cache-Control and Expires header fields". §2.1: a parse error means that the field is ignored.
 test("a valid CDN-Cache-Control stands alone; an invalid one is as if it were not there", () => {
   lifetimes([
     ["shorter", [CC, "max-age=3600", CDN, "max-age=1"], 1_000],

@@ -4,8 +4,8 @@ import { contentRangeOf } from "./content-range.ts";
 import { PIECES_MAX, Pieces } from "./pieces.ts";
 import { multipartBytes, multipartType, parseRanges, partHead, partsEnd } from "./ranges.ts";
 
-// RFC 9110 §14.4: "A Content-Range field value is invalid if it contains a range-resp that has a last-pos value less than
-// its first-pos value, or a complete-length value less than or equal to its last-pos value."
+// RFC 9110 §14.4: "A Content-Range field value is invalid if it contains a range-resp that has a last-pos value less
+// than its first-pos value, or a complete-length value less than or equal to its last-pos value."
 test("Content-Range is read, or refused", () => {
   assert.deepEqual(contentRangeOf("bytes 42-1233/1234"), { kind: "part", start: 42, end: 1_234, sizeBytes: 1_234 });
   assert.deepEqual(contentRangeOf("Bytes 42-1233/*"), { kind: "part", start: 42, end: 1_234, sizeBytes: null });
@@ -14,8 +14,8 @@ test("Content-Range is read, or refused", () => {
   for (const text of bad) assert.equal(contentRangeOf(text), undefined, text);
 });
 
-// RFC 9111 §3.4: "A cache MAY combine these ranges into a single stored response, and reuse that response to satisfy later
-// requests, if they all share the same strong validator".
+// RFC 9111 §3.4: "A cache MAY combine these ranges into a single stored response, and reuse that response to satisfy
+// later requests, if they all share the same strong validator".
 test("pieces join where they touch, and tell what is missing", () => {
   const pieces = new Pieces('"a"', 100);
   assert.ok(pieces.add(10, 20) && pieces.add(40, 50) && pieces.add(20, 30) && pieces.add(45, 60));
@@ -81,8 +81,9 @@ const parts = (...pairs: [number, number][]): object => ({
   parts: pairs.map(([start, end]) => ({ start, end })),
 });
 
-// RFC 9110 §14.1.2: examples of 10000 bytes. §14.2: "A server … MAY ignore … a Range header field that contains … two or
-// more overlapping ranges, or … many small ranges"; §15.3.7.2: "a server MAY coalesce any of the ranges that overlap".
+// RFC 9110 §14.1.2: examples of 10000 bytes. §14.2: "A server … MAY ignore … a Range header field that contains … two
+// or more overlapping ranges, or … many small ranges"; §15.3.7.2: "a server MAY coalesce any of the ranges that
+// overlap".
 test("several ranges are joined where they are close, and refused where they make no sense", () => {
   const rows: [string, object][] = [
     ["bytes=0-499", parts([0, 500])],

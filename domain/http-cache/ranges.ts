@@ -10,7 +10,9 @@ export type Ranges =
 const PARTS_MAX = 8;
 /** Asked for, before they are joined: a header of thousands is not looked through. */
 const SPECS_MAX = 64;
-/** About what the head of a part takes: "a server MAY coalesce … separated by a gap that is smaller than the overhead". */
+/**
+ * About what the head of a part takes: "a server MAY coalesce … separated by a gap that is smaller than the overhead".
+ */
 const GAP_BYTES = 80;
 /** RFC 9110 §14.2: "two or more overlapping ranges" beyond what honest clients send. */
 const OVERLAPS_MAX = 1;

@@ -51,14 +51,15 @@ test("no-store and private are kept out, whatever stands beside them", () => {
     ["private", withControl("private, max-age=60"), "private"],
     ["private and s-maxage", withControl("private, s-maxage=60"), "private"],
     ["private of nothing", withControl('private="", max-age=60'), "private"],
-    // §5.2.2.7: "If a qualified private response directive is present … a shared cache MUST NOT store the listed fields".
+    // §5.2.2.7: "If a qualified private response directive is present … a shared cache MUST NOT store the listed
+    // fields".
     ["private fields alone", withControl('private="x-user", max-age=60'), "stored"],
     ["a quoted no-store is no directive", withControl('ext="no-store", max-age=60'), "stored"],
   ]);
 });
 
-// RFC 9111 §3.5: "In this specification, the following response directives have such an effect: must-revalidate, public,
-// and s-maxage".
+// RFC 9111 §3.5: "In this specification, the following response directives have such an effect: must-revalidate,
+// public, and s-maxage".
 test("the answer to one who is authorised is shared only when the origin says so", () => {
   const request = ["Authorization", "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="];
   table([
@@ -117,8 +118,9 @@ test("a 206 is stored as a piece when it says which one, under a strong validato
   ]);
 });
 
-// RFC 9111 §3: "the response contains at least one of: a public response directive, … an Expires header field, a max-age
-// response directive, … an s-maxage response directive, … or a status code that is defined as heuristically cacheable".
+// RFC 9111 §3: "the response contains at least one of: a public response directive, … an Expires header field, a
+// max-age response directive, … an s-maxage response directive, … or a status code that is defined as heuristically
+// cacheable".
 test("an answer of which nothing could ever be used is not stored", () => {
   const validator = ["ETag", '"a"'];
   table([

@@ -186,8 +186,8 @@ const initialAgeOf = ({ responseFields, responseDelayMs }: Answered): number => 
 };
 
 /**
- * s-maxage "incorporates the semantics of proxy-revalidate" (RFC 9111 §5.2.2.10), yet an answer that names its own stale
- * time beside it wants that time (RFC 5861).
+ * s-maxage "incorporates the semantics of proxy-revalidate" (RFC 9111 §5.2.2.10), yet an answer that names its own
+ * stale time beside it wants that time (RFC 5861).
  */
 const forbidsStale = (directives: Directives): boolean => {
   if (directives.has("must-revalidate") || directives.has("proxy-revalidate")) return true;
@@ -243,7 +243,9 @@ export const storability = (answered: Answered): Storability => {
   return { store: true, freshness };
 };
 
-/** Fresh at `ageMs`: `initialAgeMs` and the time since (RFC 9111 §4.2). `no-cache` is never fresh without validation. */
+/**
+ * Fresh at `ageMs`: `initialAgeMs` and the time since (RFC 9111 §4.2). `no-cache` is never fresh without validation.
+ */
 export const isFresh = ({ lifetimeMs, noCache }: Freshness, ageMs: number): boolean => !noCache && ageMs < lifetimeMs;
 
 /**

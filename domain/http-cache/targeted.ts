@@ -1,4 +1,6 @@
-/** CDN-Cache-Control: a targeted field (RFC 9213), read as a Dictionary of Structured Fields (RFC 8941 §3.2, §4.2.2). */
+/**
+ * CDN-Cache-Control: a targeted field (RFC 9213), read as a Dictionary of Structured Fields (RFC 8941 §3.2, §4.2.2).
+ */
 import { type Directives, directivesOf } from "./directives.ts";
 
 type Bare = { readonly kind: "integer" | "string" | "boolean" | "other"; readonly text: string };

@@ -26,8 +26,8 @@ test("a validation sends what the stored answer has", () => {
   assert.deepEqual(validationFields(["Date", JAN_1]), []);
 });
 
-// RFC 9111 §4.3.2: If-Modified-Since, "When … a Last-Modified header field value is not present …, a cache SHOULD use the
-// stored response's Date field value".
+// RFC 9111 §4.3.2: If-Modified-Since, "When … a Last-Modified header field value is not present …, a cache SHOULD use
+// the stored response's Date field value".
 test("the date that a client's condition is held against is Last-Modified, else Date", () => {
   assert.equal(modifiedDateOf(["Date", JAN_2, "Last-Modified", JAN_1]), JAN_1);
   assert.equal(modifiedDateOf(["Date", JAN_2]), JAN_2);

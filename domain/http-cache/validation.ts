@@ -19,7 +19,9 @@ const ENTITY_TAG = /^(?:W\/)?"[\x21\x23-\x7e\x80-\xff]*"$/;
 export const isStrongEtag = (etag: string | undefined): etag is string =>
   etag?.startsWith('"') === true && ENTITY_TAG.test(etag);
 
-/** Only whether a date is well-formed, or equal to another, is asked here: the century of RFC 850's years is all one. */
+/**
+ * Only whether a date is well-formed, or equal to another, is asked here: the century of RFC 850's years is all one.
+ */
 const ANY_TIME_MS = 0;
 
 const opaqueTag = (etag: string): string => (etag.startsWith("W/") ? etag.slice(2) : etag);

@@ -11,10 +11,10 @@ test("names of Vary are lower-case, sorted and each there once", () => {
 
 type Row = readonly [what: string, names: readonly string[], one: FieldList, other: FieldList, isSame: boolean];
 
-// RFC 9111 §4.1: fields match if one "can be transformed to" the other by "adding or removing whitespace, where allowed",
-// "combining multiple header field lines with the same field name", "normalizing both header field values in a way that
-// is known to have identical semantics". "If … a header field is absent from a request, it can only match another request
-// if it is also absent there."
+// RFC 9111 §4.1: fields match if one "can be transformed to" the other by "adding or removing whitespace, where
+// allowed", "combining multiple header field lines with the same field name", "normalizing both header field values
+// in a way that is known to have identical semantics". "If … a header field is absent from a request, it can only
+// match another request if it is also absent there."
 test("requests match when their selecting fields say the same", () => {
   const lang = ["accept-language"];
   const AL = "Accept-Language";

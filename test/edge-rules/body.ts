@@ -1,8 +1,8 @@
 const LETTERS = "abcdefghijklmnopqrstuvwxyz";
 
 /**
- * Bytes `first` to `last` (both included) of the one body that all scripts cut their bodies from: each byte follows from
- * its position, so that a wrong offset shows.
+ * Bytes `first` to `last` (both included) of the one body that all scripts cut their bodies from: each byte follows
+ * from its position, so that a wrong offset shows.
  */
 export const patternBytes = (first: number, last: number): Buffer => {
   const bytes = Buffer.allocUnsafe(last - first + 1);

@@ -4,7 +4,9 @@ import { missingPrograms } from "../support/server-process.ts";
 import { nginxTarget } from "./nginx-target.ts";
 import { runScript } from "./run.ts";
 
-/** Where nginx does as the RFCs say, and no clock is moved: there the scripts and their runner can't be of our making. */
+/**
+ * Where nginx does as the RFCs say, and no clock is moved: there the scripts and their runner can't be of our making.
+ */
 const AGREED = [
   ...["authorization-shared", "chunked", "chunked-cut", "client-if-none-match", "collapse", "collapse-vary"],
   ...["cookie-in-request", "cut-is-not-whole", "freshness-expires-invalid", "freshness-invalid-max-age"],
