@@ -1,4 +1,4 @@
-/** Which answer the conditions and the range of a request make of a representation, whatever version it came by. Pure. */
+/** Which answer the conditions and the range of a request make of a representation. Pure. */
 import { type Conditions, checkConditions, chooseRange } from "./conditions.ts";
 import type { HeaderLines, RawRequest } from "./exchange.ts";
 import { lineOf, withoutContent, withoutValidity } from "./raw-lines.ts";
@@ -20,7 +20,7 @@ const conditionsOf = (request: Pick<RawRequest, "header">): Conditions => ({
   range: request.header("range"),
 });
 
-/** Of a GET or HEAD for something of `sizeBytes` whose ETag and Last-Modified are among `headers` (RFC 9110 §13, §14). */
+/** Of GET or HEAD for something of `sizeBytes` whose ETag and Last-Modified are in `headers` (RFC 9110 §13, §14). */
 export const chooseAnswer = (
   request: Pick<RawRequest, "header" | "method">,
   headers: HeaderLines,

@@ -44,7 +44,7 @@ export class H2Head {
     this.#read(limits);
   }
 
-  /** Header fields in their order: name, value … `:authority` stands as Host where no Host was sent (RFC 9113 §8.3.1). */
+  /** Fields in their order: name, value … `:authority` stands as Host where none was sent (RFC 9113 §8.3.1). */
   get fields(): readonly string[] {
     if (this.#shown) return this.#shown;
     const shown: string[] = [];

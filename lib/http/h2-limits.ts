@@ -28,7 +28,7 @@ const INVALID_FRAMES_MAX = 100;
 const REJECTED_STREAMS_MAX = 100;
 const OUTSTANDING_PINGS_MAX = 10;
 const SETTINGS_MAX = 32; // entries of a SETTINGS frame
-/** Inside of nghttp2: 100 heads of 64 KiB, and bodies on their way: up to 4.4 MB when each stream began before the next. */
+/** Of nghttp2: 100 heads of 64 KiB, and bodies on their way: 4.4 MB when each stream began before the next. */
 const SESSION_MEGABYTES_MAX = 16;
 const PSEUDO_FIELDS = 4;
 

@@ -1,4 +1,4 @@
-/** Header lines of an answer as the fields of HTTP/2 (RFC 9113 §8.2): names in lower case, nothing of the connection. */
+/** Header lines of an answer as fields of HTTP/2 (RFC 9113 §8.2): names in lower case, none of the connection. */
 import type { HeaderLines } from "./exchange.ts";
 
 const OF_THE_CONNECTION = new Set(["connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"]);

@@ -1,4 +1,4 @@
-/** HTTP/2 listeners behind a key that both sides know, node's client, and clients that say exactly what a test wants. */
+/** HTTP/2 listeners behind a key that both sides know, node's client, and clients that say what a test wants. */
 import { once } from "node:events";
 import {
   type ClientHttp2Session,

@@ -21,6 +21,7 @@ import { ListenerCounts } from "./raw-metrics.ts";
 import { networkOf, refusalBytes } from "./raw-refusal.ts";
 import { isClientGone } from "./raw-writer.ts";
 import type { Certificates } from "./tls-certificates.ts";
+import { limitHandshakes } from "./tls-handshakes.ts";
 
 /** An exchange that is over, as its accounts need it. */
 export interface NotedExchange {
@@ -116,8 +117,13 @@ class RawServer implements ConnectionHost, H2Host {
     const server = createTlsServer({ handshakeTimeout: this.limits.firstByteMs, ...own, ...settings }, opened);
     certificates?.follow(server);
     const { log, name } = options;
-    server.on("tlsClientError", (error) => log.debug({ listener: name, err: error }, "no TLS"));
-    server.maxConnections = this.limits.connections + TURNED_AWAY_MAX; // those that shake hands count too
+    server.on("tlsClientError", (error, socket) => {
+      log.debug({ listener: name, err: error }, "no TLS");
+      socket.destroy(); // node:tls leaves one open that has ended its side
+    });
+    // Those that shake hands count too.
+    server.maxConnections = this.limits.connections + TURNED_AWAY_MAX;
+    limitHandshakes(server, this.limits.connectionsPerAddress + TURNED_AWAY_MAX);
     this.server = server;
   }
 
