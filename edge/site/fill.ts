@@ -193,6 +193,8 @@ export class SiteFill {
       this.#answer = answer;
       try {
         await answer.read((chunk) => this.#came(body, chunk));
+        // A part may be less than was asked for (RFC 9110 §15.3.7): it is whole, the object is not.
+        if (body.sizeBytes !== undefined && !body.isCovered) throw new UpstreamError("reset");
         break;
       } catch (error) {
         if (body.isCovered) break;
