@@ -2,7 +2,7 @@
 import { listMembers, unquoted } from "./fields.ts";
 
 /** RFC 9111 §1.2.2: a value that a cache can't hold counts as 2^31. */
-export const SECONDS_MAX = 2 ** 31;
+const SECONDS_MAX = 2 ** 31;
 
 /** The directives of one field. Names are lower-case; the first of equal ones counts (RFC 9111 §4.2.1). */
 export interface Directives {
@@ -35,7 +35,7 @@ export const directivesOf = (entries: ReadonlyMap<string, string | undefined>): 
 });
 
 /** No directive at all. */
-export const NO_DIRECTIVES: Directives = directivesOf(new Map());
+const NO_DIRECTIVES: Directives = directivesOf(new Map());
 
 /**
  * Reads Cache-Control. Both forms of an argument are taken, token and quoted string (RFC 9111 §5.2); a directive whose

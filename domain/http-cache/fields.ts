@@ -33,9 +33,6 @@ export const lookupOf =
   (lowerName) =>
     fieldValue(fields, lowerName);
 
-/** True for a token (RFC 9110 §5.6.2). */
-export const isToken = (text: string): boolean => /^[!#$%&'*+\-.^_`|~\w]+$/.test(text);
-
 /** Where the quoted string that begins at `from` ends (exclusive); the end of the text when it is not closed. */
 const endOfQuoted = (text: string, from: number): number => {
   for (let at = from + 1; at < text.length; at += 1) {

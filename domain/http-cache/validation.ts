@@ -27,7 +27,7 @@ const ANY_TIME_MS = 0;
 const opaqueTag = (etag: string): string => (etag.startsWith("W/") ? etag.slice(2) : etag);
 
 /** RFC 9110 §8.8.3.2: equal opaque tags, whether weak or not. */
-export const matchesWeakly = (one: string, other: string): boolean => opaqueTag(one) === opaqueTag(other);
+const matchesWeakly = (one: string, other: string): boolean => opaqueTag(one) === opaqueTag(other);
 
 /** Repeated or malformed validators validate nothing and count as missing. */
 export const validatorsOf = (fields: FieldList): StoredValidators => {
