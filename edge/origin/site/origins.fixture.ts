@@ -79,7 +79,11 @@ export const standIn = async (t: TestContext, handle: Handler): Promise<StandIn>
     async stop() {
       const closed = once(server, "close");
       server.close();
-      for (const socket of standing.sockets) socket.resetAndDestroy();
+      for (const socket of standing.sockets) {
+        // Node can't reset a socket whose end is on its way: its handle would stay for ever (EINVAL).
+        if (socket.writableEnded) socket.destroy();
+        else socket.resetAndDestroy();
+      }
       await closed;
     },
     async start() {
