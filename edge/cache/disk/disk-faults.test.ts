@@ -60,19 +60,22 @@ test("a head with any byte changed is no head: the object is gone", async () => 
   const store = await openStore({ folder: "/disk", files });
   await putVersion(store, "key", { version: 5, sizeBytes: 300_000 });
   await store.close();
-  const content = files.contentOf("/disk/slab-0000000001.data");
-  const headBytes = content.length - 300_000;
+  const data = "/disk/slab-0000000001.data";
+  const headBytes = files.contentOf(data).length - 300_000;
+  const flip = (at: number): void => {
+    const content = files.contentOf(data);
+    content.writeUInt8(content.readUInt8(at) ^ (1 << (at % 8)), at);
+  };
   const kept: number[] = [];
   for (let at = 0; at < headBytes; at += 1) {
-    const was = content.readUInt8(at);
-    content.writeUInt8(was ^ (1 << (at % 8)), at);
-    const again = await openStore({ folder: "/disk", files: files.afterPowerLoss({ forgets: "some" }) });
-    const there = await again.open("key");
+    flip(at);
+    // Never closed, so that it does not note what it found.
+    const there = await (await openStore({ folder: "/disk", files })).open("key");
     there?.close();
     if (there) kept.push(at);
-    await again.close();
-    content.writeUInt8(was, at);
+    flip(at);
   }
+  assert.equal(await versionThere(await openStore({ folder: "/disk", files }), "key"), 5);
   assert.ok(headBytes > 40);
   assert.deepEqual(kept, []);
 });
@@ -81,7 +84,7 @@ test("readers and writers at once: whoever reads gets one version, whole, or non
   const seed = Number(process.env.TEST_SEED ?? randomInt(2 ** 31));
   t.diagnostic(`TEST_SEED=${seed}`);
   const random = seeded(seed);
-  const store = await openStore({ folder: folderOf(t), maxBytes: SMALL });
+  const store = await openStore({ folder: folderOf(t), maxBytes: SMALL / 4 });
   t.after(() => store.close());
   const key = (): string => `k${random.int(60)}`;
   let isWriting = true;
@@ -95,19 +98,19 @@ test("readers and writers at once: whoever reads gets one version, whole, or non
     }
   };
   const writer = async (from: number): Promise<void> => {
-    for (let version = from; version < from + 300; version += 1) {
+    for (let version = from; version < from + 150; version += 1) {
       const one = key();
-      await putVersion(store, one, { version, sizeBytes: random.int(120_000) });
+      await putVersion(store, one, { version, sizeBytes: random.int(60_000) });
       if (random.int(8) === 0) store.remove(key());
       if (random.int(20) === 0) await store.flush();
     }
   };
-  const readers = Array.from({ length: 4 }, reader);
+  const readers = Array.from({ length: 2 }, reader);
   await Promise.all([writer(1), writer(1_000), writer(2_000)]);
   isWriting = false;
   await Promise.all(readers);
   t.diagnostic(`${readCount} objects were read meanwhile`);
-  assert.ok(readCount > 0 && store.sizeBytes <= SMALL);
+  assert.ok(readCount > 0 && store.sizeBytes <= SMALL / 4);
 });
 
 test("a block that the disk reads wrong fails the read with its reason, and the object is gone", async (t) => {
