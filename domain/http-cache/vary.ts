@@ -25,12 +25,12 @@ const weighted = (member: string): Weighted => {
   return { text: [head, ...parameters.slice(0, at)].join(";"), weight: weight >= 0 && weight <= 1 ? weight : 1 };
 };
 
-/** The order of members of equal weight has no meaning (RFC 9110 §12.4.2); those of weight 0 are kept: they exclude. */
+/** Each member with its weight, sorted: order has no meaning beside weights (RFC 9110 §12.4.2). */
 const preferences = (value: string): string =>
   listMembers(value)
     .map(weighted)
-    .sort((a, b) => b.weight - a.weight || (a.text < b.text ? -1 : 1))
     .map(({ text, weight }) => (weight === 1 ? text : `${text};q=${weight}`))
+    .sort()
     .join(",");
 
 /**
