@@ -1,7 +1,8 @@
 /**
  * Our side: the shipped process as an edge alone, on the servers' core, with accounting, limits and logs as they are.
  * EDGE_BENCH_NODE_OPTIONS becomes its NODE_OPTIONS (`--cpu-prof --cpu-prof-dir=…`). EDGE_BENCH_COMMAND is a shell
- * command to measure in its place: it finds the same settings, and the origin's port in EDGE_BENCH_ORIGIN_PORT.
+ * command to measure in its place (`exec node …`, so that it is what is stopped): it finds the same settings, the
+ * origin's port in EDGE_BENCH_ORIGIN_PORT, and node, start.mjs and the configuration as $0, $1 and $2.
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
@@ -46,8 +47,6 @@ export const startCastellan = async (cleanup: Cleanup, place: Place): Promise<Ca
     EDGE_THREADS: "1",
     DATA_DIR: path.join(dir, "data"),
     EDGE_BENCH_ORIGIN_PORT: String(place.originPort),
-    BENCH_TLS_CERT: place.certificate.certFile,
-    BENCH_TLS_KEY: place.certificate.keyFile,
     NODE_OPTIONS: process.env.EDGE_BENCH_NODE_OPTIONS ?? "",
   });
   const command = process.env.EDGE_BENCH_COMMAND ?? `exec "$0" "$1" --config "$2"`;
