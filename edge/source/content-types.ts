@@ -1,4 +1,4 @@
-/** Media types of files by the suffix of their names: what players and packagers ask for, and what pages are made of. */
+/** Media types of files by the suffix of their names: what players and packagers ask for, and what pages have. */
 
 const TYPES: Readonly<Record<string, string>> = {
   m3u8: "application/vnd.apple.mpegurl",

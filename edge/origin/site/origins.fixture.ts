@@ -1,12 +1,15 @@
 /** Origins that can be told to misbehave, byte for byte, and sets that ask them. */
+
+import assert from "node:assert/strict";
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
 import { createServer, type Socket } from "node:net";
 import type { TestContext } from "node:test";
 import { quietLog } from "../../../lib/log/log.ts";
+import { UpstreamError, type UpstreamReason } from "../upstream.ts";
 import type { OriginAnswer, OriginRequest } from "./contract.ts";
 import { OriginSet } from "./origin-set.ts";
-import type { OriginSetOptions } from "./set-options.ts";
+import type { AskOptions, OriginSetOptions } from "./set-options.ts";
 
 export interface Asked {
   readonly method: string;
@@ -159,3 +162,48 @@ export const until = async (holds: () => boolean, what: string): Promise<void> =
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
 };
+
+/** One origin `a` with a base, and a set that asks it. */
+export const oneOrigin = async (t: TestContext, handle: Handler, options: Partial<OriginSetOptions> = {}) => {
+  const origin = await standIn(t, handle);
+  const set = setOf(t, { origins: [{ id: "a", url: `${origin.url}/base/` }], ...options });
+  return { origin, set, get: (target: string) => set.ask(requestOf(target)) };
+};
+
+/** The work ends with an UpstreamError of this reason. */
+export const failsWith = async (work: Promise<unknown>, reason: UpstreamReason): Promise<void> => {
+  await assert.rejects(work, (error: unknown) => {
+    assert.ok(error instanceof UpstreamError, String(error));
+    assert.equal(error.reason, reason);
+    return true;
+  });
+};
+
+export const refused = (status: string): Handler => always("sorry", { status });
+export const BAD_GATEWAY = "502 Bad Gateway";
+export const SERVICE_UNAVAILABLE = "503 Service Unavailable";
+export const SERVER_ERROR = "500 Internal Server Error";
+
+/** Origins `a`, `b` … in this order, and a clock that the test moves. */
+export const severalOrigins = async (
+  t: TestContext,
+  handlers: readonly Handler[],
+  options: Partial<OriginSetOptions> = {},
+) => {
+  const origins = await Promise.all(handlers.map((handle) => standIn(t, handle)));
+  const clock = { ms: 0 };
+  const set = setOf(t, {
+    origins: origins.map(({ url }, order) => ({ id: "abcdef"[order]!, url, order })),
+    nowMs: () => clock.ms,
+    ...options,
+  });
+  const get = async (target = "/x", how: AskOptions = {}): Promise<string> => {
+    const answer = await set.ask(requestOf(target), how);
+    return `${answer.originId} ${answer.status} ${await textOf(answer)}`;
+  };
+  const upOf = () => Object.fromEntries(set.health().map(({ id, isUp }) => [id, isUp]));
+  return { origins, a: origins[0]!, b: origins[1] ?? origins[0]!, set, clock, get, upOf };
+};
+
+export const countOf = ({ asked }: StandIn, method = "GET"): number =>
+  asked.filter((one) => one.method === method).length;
