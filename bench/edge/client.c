@@ -220,7 +220,8 @@ static void load(int64_t warm_ns, int64_t sample_ns) {
   puts("end");
   fflush(stdout);
   qsort(latencies, latency_count, sizeof *latencies, compare);
-  printf("{\"answers\":%lu,\"bytes\":%lu,\"seconds\":%f,\"failures\":%lu,\"cpuSeconds\":%f,\"p50Ms\":%f,\"p99Ms\":%f}\n",
+  printf("{\"answers\":%lu,\"bytes\":%lu,\"seconds\":%f,\"failures\":%lu,"
+         "\"cpuSeconds\":%f,\"p50Ms\":%f,\"p99Ms\":%f}\n",
          answers, answer_bytes, seconds, failures, cpu_seconds() - cpu, quantile_ms(latencies, latency_count, 0.5),
          quantile_ms(latencies, latency_count, 0.99));
 }
