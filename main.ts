@@ -264,8 +264,10 @@ const openEdge = async (self: Process, edgePort: number, endpoints: Endpoints): 
   const { log } = self;
   const packagerUrls = self.config.edgePackagerUrls ?? (endpoints.packager === null ? [] : [endpoints.packager]);
   const isAlone = self.config.roles.length === 1;
+  const ownLog = isAlone ? join(self.config.dataDir, "edge", "access.log") : null;
+  const edgeAccessLog = self.config.edgeAccessLog ?? ownLog;
   const edgeThreads = self.config.edgeThreads ?? (isAlone ? availableParallelism() : 1);
-  const config = { ...self.config, edgePort, edgePackagerUrls: packagerUrls, edgeThreads };
+  const config = { ...self.config, edgePort, edgePackagerUrls: packagerUrls, edgeThreads, edgeAccessLog };
   const { startEdge } = await import("./edge/node/edge.ts");
   const edge = await startEdge({ config, broker: self.hasBroker ? self.broker : null, log, clock: systemClock });
   self.onStop("edge", () => edge.stop());

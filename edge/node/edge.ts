@@ -5,21 +5,25 @@ import { join } from "node:path";
 import type { ServiceBroker } from "moleculer";
 import type { Clock } from "../../lib/clock.ts";
 import type { Readiness } from "../../lib/http/health.ts";
+import type { RawListener } from "../../lib/http/raw-listener.ts";
 import { TICKET_KEYS_BYTES } from "../../lib/http/tls-certificates.ts";
 import type { Log, LogLevel } from "../../lib/log/log.ts";
 import { showThreads } from "../../lib/metrics/metrics.ts";
 import { Accounts } from "../analytics/accounts.ts";
 import { Ledger } from "../analytics/ledger.ts";
-import { showAccounts } from "../analytics/shown.ts";
+import { accountsReport, showAccounts } from "../analytics/shown.ts";
 import { openStores } from "../cache/open.ts";
 import type { Purge } from "../cache/purges/purge-table.ts";
 import { ConfigFile } from "../config/config-file.ts";
 import type { Sites } from "../config/sites.ts";
-import { askSnapshot, listenForHints } from "../fleet/fleet.service.ts";
+import { ConfigFeed } from "../fleet/config-feed.ts";
+import { acknowledgeTo, askConfig, askSnapshot, listenForConfigs, listenForHints } from "../fleet/fleet.service.ts";
 import { Fleet } from "../fleet/fleet.ts";
+import { ConfigStore } from "../fleet/signed-config.ts";
 import { snapshotPath } from "../fleet/snapshot-file.ts";
 import type { UpstreamTimeouts } from "../origin/upstream.ts";
 import { Threads } from "../threads/threads.ts";
+import { openAdmin } from "./admin.ts";
 import { EdgeNode, type NodeConfig } from "./node.ts";
 
 export interface EdgeConfig {
@@ -36,6 +40,16 @@ export interface EdgeConfig {
   readonly edgeConfig: string | null;
   /** Base URLs of the packagers behind the platform's own paths. */
   readonly edgePackagerUrls: readonly string[];
+  /** Null: no door for the operator. */
+  readonly edgeAdminPort: number | null;
+  readonly edgeAdminToken: string | null;
+  /** Null: the first key that a configuration comes with over the bus. */
+  readonly edgeConfigPublicKey: string | null;
+  /** Null: no line per request; `-` is stdout. */
+  readonly edgeAccessLog: string | null;
+  readonly edgeAccessLogFormat: "json" | "combined";
+  /** One request in so many has a line. */
+  readonly edgeAccessLogSample: number;
   /** Private networks where castis nodes that a tenant named may be. */
   readonly allowPrivateSources: readonly string[];
   readonly dataDir: string;
@@ -61,6 +75,8 @@ interface Ports {
   readonly port: number;
   /** Null: there is no TLS. */
   readonly tlsPort: number | null;
+  /** Of the operator's door. */
+  readonly adminPort?: number;
 }
 
 const TLS_PORT = 8_443;
@@ -165,22 +181,45 @@ const openLedger = async ({ config, clock, log }: EdgeDeps): Promise<Ledger> => 
   return ledger;
 };
 
-/** The operator's file of sites, applied and watched; undefined where there is none. */
-const openFile = ({ config, log }: EdgeDeps, apply: (sites: Sites) => void): ConfigFile | undefined => {
-  if (config.edgeConfig === null) return undefined;
-  const file = new ConfigFile({ path: config.edgeConfig, log, apply });
-  file.start();
-  return file;
+/** What tells of customers and their sites. */
+interface Teller {
+  start(): Promise<void>;
+  stop(): Promise<void>;
+  /** Reads it again; false when it can't be served, undefined where it comes by itself. */
+  reload(): boolean | undefined;
+}
+
+/** The operator's file, or the fleet's revisions over the bus. */
+const openTeller = ({ config, broker, log }: EdgeDeps, apply: (sites: Sites) => void): Teller => {
+  const { edgeConfig: path, edgeConfigPublicKey: publicKey, dataDir, nodeId } = config;
+  if (path !== null) {
+    const file = new ConfigFile({ path, log, apply });
+    return { start: async () => file.start(), stop: () => file.stop(), reload: () => file.reload() };
+  }
+  if (!broker) return { start: async () => {}, stop: async () => {}, reload: () => undefined };
+  const acknowledge = acknowledgeTo(broker, nodeId);
+  const store = new ConfigStore(dataDir);
+  const feed = new ConfigFeed({ store, ask: askConfig(broker), acknowledge, apply, publicKey, log });
+  const stopListening = listenForConfigs(broker, (revision) => feed.hinted(revision));
+  return {
+    start: () => feed.start(),
+    stop: async () => {
+      await Promise.all([feed.stop(), stopListening()]);
+    },
+    reload: () => undefined,
+  };
 };
 
 const nodeConfigOf = ({ config }: EdgeDeps, sites: Sites | undefined): NodeConfig => {
-  const { host, edgePort: port, edgeCacheBytes: cacheBytes, allowPrivateSources, nodeId } = config;
+  const { host, edgePort: port, edgeCacheBytes: cacheBytes, allowPrivateSources, nodeId, edgeAccessLog } = config;
   const hasCertificate = sites?.all.some(({ certificate }) => certificate !== null) ?? false;
+  const { edgeAccessLogFormat: format, edgeAccessLogSample: every } = config;
   return {
     ...{ host, port, cacheBytes, allowPrivateSources, nodeId, packagerUrls: config.edgePackagerUrls },
     tlsPort: config.edgeTlsPort ?? (hasCertificate ? TLS_PORT : null),
     isShared: config.edgeThreads > 1,
     isTrusted: config.edgeConfig !== null,
+    accessLog: edgeAccessLog === null ? null : { path: edgeAccessLog, format, every },
   };
 };
 
@@ -192,27 +231,44 @@ export const startEdge = async (deps: EdgeDeps): Promise<Edge> => {
   let isClosing = false;
   let sites: Sites | undefined;
   let serving: Serving | undefined;
-  const file = openFile(deps, (next) => {
+  let admin: RawListener | undefined;
+  const teller = openTeller(deps, (next) => {
     sites = next;
     serving?.apply(next);
   });
-  const isInformed = (): boolean => file !== undefined || (fleet?.version ?? 0) > 0;
+  await teller.start();
+  const isInformed = (): boolean => config.edgeConfig !== null || (fleet?.version ?? 0) > 0;
   const ready = (): Readiness => ({
     ready: !isClosing && isInformed(),
     checks: { snapshot: isInformed(), open: !isClosing },
   });
   const ledger = await openLedger(deps);
   const wanted: Wanted = { deps, node: nodeConfigOf(deps, sites), fleet, ledger, ready };
-  serving = config.edgeThreads > 1 ? manyThreads(wanted) : await oneThread(wanted);
-  if (sites) serving.apply(sites);
+  const serves = config.edgeThreads > 1 ? manyThreads(wanted) : await oneThread(wanted);
+  serving = serves;
+  if (sites) serves.apply(sites);
   const stopListening = broker && fleet && listenForHints(broker, (version) => fleet.hinted(version));
   await fleet?.start();
+  const reloadOnSignal = (): void => void teller.reload();
+  process.on("SIGHUP", reloadOnSignal);
   const stop = async (graceMs = STOP_GRACE_MS): Promise<void> => {
     isClosing = true;
-    await Promise.all([fleet?.stop(), stopListening?.(), file?.stop(), serving?.close(graceMs)]);
+    process.off("SIGHUP", reloadOnSignal);
+    await Promise.all([fleet?.stop(), stopListening?.(), teller.stop(), serves.close(graceMs), admin?.close(graceMs)]);
     await ledger.close();
   };
-  const ports = await serving.listen().catch(async (error: unknown) => {
+  const open = async (): Promise<Ports> => {
+    const ports = await serves.listen();
+    const { host, edgeAdminPort: port, edgeAdminToken: token } = config;
+    if (port === null) return ports;
+    admin = await openAdmin({
+      ...{ host, port, token, log, ready, sites: () => sites, reload: () => teller.reload() },
+      purge: (purge) => serves.purge(purge),
+      accounts: () => accountsReport(ledger, clock.nowMs()),
+    });
+    return { ...ports, adminPort: admin.port };
+  };
+  const ports = await open().catch(async (error: unknown) => {
     await stop(0);
     throw error;
   });

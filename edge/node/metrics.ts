@@ -80,12 +80,13 @@ const older = counter({
 export interface Context {
   readonly result: Result;
   readonly account: AccountRow;
+  readonly customer: string;
 }
 export type Contexts = Readonly<Record<Result, Context>>;
 
 /** One for each way of answering, so that a request makes none. */
-export const accountedContexts = (account: AccountRow): Contexts =>
-  Object.fromEntries(RESULTS.map((result) => [result, { result, account }])) as unknown as Contexts; // as above
+export const accountedContexts = (account: AccountRow, customer: string): Contexts =>
+  Object.fromEntries(RESULTS.map((result) => [result, { result, account, customer }])) as unknown as Contexts; // as above
 
 /** Answered without asking an origin. */
 export const isHit = (result: Result): boolean => result === "hit" || result === "stale";

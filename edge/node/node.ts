@@ -2,6 +2,7 @@
 import { randomInt } from "node:crypto";
 import { hostname } from "node:os";
 import { setTimeout as pause } from "node:timers/promises";
+import { type AccessDetails, type AccessEntry, type AccessLog, openAccessLog } from "../../lib/http/access-log.ts";
 import type { RawExchange } from "../../lib/http/exchange.ts";
 import type { Readiness } from "../../lib/http/health.ts";
 import {
@@ -56,6 +57,15 @@ export interface NodeConfig {
   readonly isShared: boolean;
   /** The configuration is the operator's own file. */
   readonly isTrusted: boolean;
+  /** Null: no line per request. */
+  readonly accessLog: AccessLogConfig | null;
+}
+export interface AccessLogConfig {
+  /** `-` is stdout. */
+  readonly path: string;
+  readonly format: "json" | "combined";
+  /** One request in so many has a line. */
+  readonly every: number;
 }
 export interface NodeDeps {
   readonly config: NodeConfig;
@@ -102,6 +112,7 @@ export class EdgeNode {
   readonly #certificates: Certificates;
   readonly #peers: Peers | undefined;
   #listeners: RawListener[] = [];
+  #accessLog: AccessLog | undefined;
 
   constructor(deps: NodeDeps) {
     const { config, directory, log, nowMs, wallMs, timeouts, ticketKeys } = deps;
@@ -162,15 +173,15 @@ export class EdgeNode {
     });
   }
 
-  /** From now on these are served. */
+  /** From now on these are served. Throws a ConfigError, and nothing has changed, when a certificate can't be used. */
   apply(sites: Sites): void {
-    this.sites.apply(sites);
-    this.siteServer.reconfigured();
-    this.#peers?.forget();
     const entries = sites.all.flatMap(({ certificate, hostnames }) =>
       certificate ? [{ cert: certificate.cert, key: certificate.key, hostnames }] : [],
     );
     this.#certificates.setAll(entries);
+    this.sites.apply(sites);
+    this.siteServer.reconfigured();
+    this.#peers?.forget();
   }
 
   /** Resolves when a power loss can't undo it; it counts at once. */
@@ -183,6 +194,7 @@ export class EdgeNode {
 
   /** Opens the ports; rejects with one clear line when one is taken. */
   async listen({ port, tlsPort }: Ports = this.#deps.config): Promise<Ports> {
+    this.#accessLog = await openLog(this.#deps);
     const plain = await this.#open({ name: "edge", port, portVariable: "EDGE_PORT" });
     if (tlsPort === null) return { port: plain.port, tlsPort: null };
     const tls = { name: "edge-tls", port: tlsPort, portVariable: "EDGE_TLS_PORT", certificates: this.#certificates };
@@ -192,6 +204,7 @@ export class EdgeNode {
 
   async close(graceMs: number): Promise<void> {
     await Promise.all(this.#listeners.map((listener) => listener.close(graceMs)));
+    await this.#accessLog?.close();
     this.#peers?.close();
     this.#upstream.close();
     await this.sites.close();
@@ -233,6 +246,7 @@ export class EdgeNode {
     const listener = await openRawListener({
       ...own,
       ...{ host: config.host, log, ready, reusePort: config.isShared },
+      ...(this.#accessLog ? { accessLog: this.#accessLog } : {}),
       hasHealth: ({ host }) => this.sites.find(host) === undefined,
       handle: (exchange) => this.#route(exchange),
       noted: (exchange) => this.#count(exchange),
@@ -264,15 +278,25 @@ export class EdgeNode {
   }
 }
 
+const openLog = async ({ config, log }: NodeDeps): Promise<AccessLog | undefined> => {
+  if (config.accessLog === null) return undefined;
+  const { path, format, every } = config.accessLog;
+  const details = ({ context }: AccessEntry): AccessDetails | undefined => {
+    const known = context as Context | undefined; // as in #count
+    return known && { cache: known.result, customer: known.customer };
+  };
+  return openAccessLog({ path, format, log, details, sample: { every, errorsAlways: true } });
+};
+
 /** Live media is counted for the tenants that own it. */
 const tenantContexts = (accounts: Accounts): ((tenant: string | undefined) => Contexts) => {
-  const nobody = accountedContexts(accounts.other);
+  const nobody = accountedContexts(accounts.other, PLATFORM);
   const known = new Map<string, Contexts>();
   return (tenant) => {
     if (tenant === undefined) return nobody;
     let contexts = known.get(tenant);
     if (!contexts) {
-      contexts = accountedContexts(accounts.row({ hostname: "*", customer: PLATFORM, tenant }));
+      contexts = accountedContexts(accounts.row({ hostname: "*", customer: PLATFORM, tenant }), PLATFORM);
       known.set(tenant, contexts);
     }
     return contexts;

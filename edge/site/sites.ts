@@ -114,7 +114,7 @@ export class ServedSites {
     // As configured: what clients call a host that takes every name is theirs to make up.
     const hostname = hostnames.includes(asked) ? asked : "*";
     const account = this.#deps.accounts.row({ hostname, customer, tenant });
-    return { site, origins, guard, account, contexts: accountedContexts(account) };
+    return { site, origins, guard, account, contexts: accountedContexts(account, customer) };
   }
 
   async close(): Promise<void> {

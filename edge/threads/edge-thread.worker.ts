@@ -12,7 +12,8 @@ import { Answers } from "./answers.ts";
 import type { Order, Report, ThreadStart } from "./orders.ts";
 import { ToldDirectory } from "./told-directory.ts";
 
-const ACCOUNTS_MS = 500;
+/** With the 500 ms of the ledger it stays below the second that a kill may cost. */
+const ACCOUNTS_MS = 250;
 /** A viewer waits no longer than this for a channel that may be brand new. */
 const LOOK_MS = 3_000;
 const METRICS_MS = 5_000;

@@ -148,7 +148,7 @@ export class Threads {
     const reply = (order: Order): void => this.#workers[index]?.postMessage(order);
     switch (report.type) {
       case "listening":
-        this.#listening[index]?.(report);
+        this.#listening[index]?.({ port: report.port, tlsPort: report.tlsPort });
         break;
       case "failed":
         this.#deps.log.error({ index, message: report.message }, "a thread of the edge could not do what it was told");

@@ -92,6 +92,7 @@ const checkPorts = (values: Values, roles: readonly Role[], streamers: number): 
   if (has("gateway")) take("PORT", values.port);
   if (has("edge")) take("EDGE_PORT", values.edgePort);
   if (has("edge") && values.edgeTlsPort !== null) take("EDGE_TLS_PORT", values.edgeTlsPort);
+  if (has("edge") && values.edgeAdminPort !== null) take("EDGE_ADMIN_PORT", values.edgeAdminPort);
   if (has("streamer") && values.streamerPort !== 0) {
     const last = values.streamerPort + streamers - 1;
     if (last > 65_535) throw new ConfigError("STREAMER_PORT", `leaves no ports for ${streamers} streamers.`);

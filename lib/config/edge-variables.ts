@@ -1,5 +1,5 @@
 /** The variables of the edge; everything about customers and their sites is in the file that EDGE_CONFIG names. */
-import { baseUrl, bytes, integer, list, oneOf, path, port } from "./kinds.ts";
+import { baseUrl, bytes, integer, list, oneOf, path, port, text } from "./kinds.ts";
 import { fixed, open } from "./variable.ts";
 
 const MiB = 1024 * 1024;
@@ -37,6 +37,26 @@ export const EDGE_VARIABLES = {
   edgePackagerUrls: open("EDGE_PACKAGER_URLS", list(baseUrl), {
     otherwise: "the packager of this process, if it has one",
     doc: "Packagers behind the edge's /i/, /hls/ and /dash/ paths, by commas.",
+    roles: ["edge"],
+  }),
+  edgeAdminPort: open("EDGE_ADMIN_PORT", port, {
+    otherwise: "no such listener",
+    doc: "Port of the edge's own door for its operator: purges, sites, accounts (docs/edge.md).",
+    roles: ["edge"],
+  }),
+  edgeAdminToken: open(
+    "EDGE_ADMIN_TOKEN",
+    text("16 to 200 printable characters without spaces", /^[\x21-\x7e]{16,200}$/),
+    {
+      otherwise: "who connects from this machine may do all, and nobody else",
+      doc: "Bearer token of that door.",
+      roles: ["edge"],
+      secret: true,
+    },
+  ),
+  edgeConfigPublicKey: open("EDGE_CONFIG_PUBLIC_KEY", text("32 bytes in base64url", /^[A-Za-z0-9_-]{43}$/), {
+    otherwise: "the first key that a configuration came with, kept in DATA_DIR/edge",
+    doc: "Whose configurations of CDN customers are believed when they come over the bus.",
     roles: ["edge"],
   }),
   edgeAccessLog: open("EDGE_ACCESS_LOG", path, {

@@ -162,10 +162,11 @@ class RawServer implements ConnectionHost, H2Host {
     if (isWhole) this.#counts.answered(status, sentBytes, tookMs / 1_000);
     else this.#counts.cut();
     const { accessLog, noted } = this.#options;
-    accessLog?.note({ request: exchange, httpMinor, status, sentBytes, tookMs, isWhole });
-    if (!noted) return;
+    if (!accessLog && !noted) return;
+    const { context } = exchange;
     const firstByteMs = exchange.answeredMs === 0 ? tookMs : exchange.answeredMs - exchange.startedMs;
-    noted({ context: exchange.context, status, wireBytes: exchange.headBytes + sentBytes, firstByteMs });
+    accessLog?.note({ request: exchange, httpMinor, status, sentBytes, tookMs, isWhole, firstByteMs, context });
+    noted?.({ context, status, wireBytes: exchange.headBytes + sentBytes, firstByteMs });
   }
 
   refused(connection: Connection, refusal: Refusal): void {

@@ -102,7 +102,9 @@ interface FiguresSpec {
 export const figures = ({ name, help, type, read }: FiguresSpec): void => {
   if (registry.getSingleMetric(name) !== undefined) return;
   const lineOf = ({ labels, value, suffix = "" }: Figure) => ({ labels, value, metricName: name + suffix });
-  const metric = { name, help, type, get: async () => ({ name, help, type, values: read().map(lineOf) }) };
+  const aggregator = "sum"; // of the threads
+  const told = { name, help, type, aggregator };
+  const metric = { ...told, get: async () => ({ ...told, values: read().map(lineOf) }) };
   // The registry asks a metric for no more than this; the type names its classes.
   registry.registerMetric(metric as unknown as Metric<string>);
 };
