@@ -1,6 +1,6 @@
 /**
- * Hits of the edge's cache policy on traces of a million requests, against LRU and Belady's optimum, with a cache of 5 %
- * of what is asked for. `TRACE_REQUESTS` shortens them.
+ * Hits of the edge's cache policy on traces of a million requests, against LRU and Belady's optimum, with a cache of
+ * 5 % of what is asked for. `TRACE_REQUESTS` shortens them.
  */
 import { type Replay, replayBelady, replayLru, replayPolicy } from "./edge-replay.fixture.ts";
 import { liveTrace, mixedTrace, type Trace, vodTrace, zipfTrace } from "./edge-traces.fixture.ts";

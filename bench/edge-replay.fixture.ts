@@ -74,8 +74,8 @@ const nextUses = ({ requests, keys }: Trace): Float64Array => {
 };
 
 /**
- * Gives up what is asked for last of all, and never takes what is not asked for again (Belady): all that a cache without
- * prefetching can reach, with objects of nearly one size.
+ * Gives up what is asked for last of all, and never takes what is not asked for again (Belady): all that a cache
+ * without prefetching can reach, with objects of nearly one size.
  */
 export const replayBelady = (trace: Trace, capacityBytes: number): Replay => {
   const next = nextUses(trace);

@@ -247,7 +247,7 @@ export class CachePolicy {
     return gone.length === 0 ? NOTHING : gone;
   }
 
-  /** Who leaves the window: its oldest, but one that is larger than all of it is judged at once, in place of the rest. */
+  /** Who leaves the window: its oldest, but one that is larger than all of it is judged at once instead. */
   #leaving(windowBytesMax: number): number {
     const newest = this.#lists.newest(WINDOW);
     return this.#lists.sizeOf(newest) > windowBytesMax ? newest : this.#lists.oldest(WINDOW);

@@ -61,9 +61,9 @@ class MediaPlaylist {
 }
 
 /**
- * One rendition: EXTINF URIs in order, the URI of each EXT-X-MAP before its segments; no parts, hints or keys. None when
- * it is no media playlist, may still grow (no EXT-X-ENDLIST: the newest segments are not there yet), or has I-frames
- * only.
+ * One rendition: EXTINF URIs in order, the URI of each EXT-X-MAP before its segments; no parts, hints or keys. None
+ * when it is no media playlist, may still grow (no EXT-X-ENDLIST: the newest segments are not there yet), or has
+ * I-frames only.
  */
 export const hlsSegments = (text: string, base: URL): readonly Rendition[] => {
   const lines = text.replace(/^\uFEFF/, "").split(/\r?\n/);

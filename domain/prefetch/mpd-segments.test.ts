@@ -13,7 +13,8 @@ test("$Number$ with a duration: as many as fill the presentation, the last one s
 <MPD ${MPD} type="static" mediaPresentationDuration="PT10.5S" minBufferTime="PT2S">
   <Period id="1" start="PT0S">
     <AdaptationSet contentType="video" mimeType="video/mp4">
-      <SegmentTemplate timescale="1000" duration="4000" startNumber="5" media="$RepresentationID$/$Number%05d$.m4s?b=$Bandwidth$&amp;c=$$"
+      <SegmentTemplate timescale="1000" duration="4000" startNumber="5"
+        media="$RepresentationID$/$Number%05d$.m4s?b=$Bandwidth$&amp;c=$$"
         initialization="$RepresentationID$/init.mp4"/>
       <Representation id="v1" bandwidth="1000000"/>
       <Representation id="v2" bandwidth="2000000"/>
@@ -52,8 +53,10 @@ test("$Time$ with a timeline: repeats, gaps, repeats up to the next S and up to 
 
 test("a timeline of the AdaptationSet is that of its Representations, whose templates name the files", () => {
   const text = `<MPD ${MPD} mediaPresentationDuration="PT4S"><Period><AdaptationSet>
-    <SegmentTemplate timescale="1" startNumber="7"><SegmentTimeline><S t="0" d="2" r="1"/></SegmentTimeline></SegmentTemplate>
-    <Representation id="1" bandwidth="1"><SegmentTemplate initialization="i1.mp4" media="1_$Number$.m4s"/></Representation>
+    <SegmentTemplate timescale="1" startNumber="7">
+      <SegmentTimeline><S t="0" d="2" r="1"/></SegmentTimeline></SegmentTemplate>
+    <Representation id="1" bandwidth="1">
+      <SegmentTemplate initialization="i1.mp4" media="1_$Number$.m4s"/></Representation>
     <Representation id="2" bandwidth="1"><SegmentTemplate media="2_$Number$.m4s" startNumber="9"/></Representation>
   </AdaptationSet></Period></MPD>`;
   assert.deepEqual(dash(text), [
@@ -70,7 +73,8 @@ test("a SegmentList names its files; ranges of one file are one object", () => {
     <Representation id="2" bandwidth="1"><BaseURL>whole.mp4</BaseURL><SegmentList duration="10">
       <Initialization range="0-99"/><SegmentURL mediaRange="100-199"/><SegmentURL mediaRange="200-299"/>
     </SegmentList></Representation>
-    <Representation id="3" bandwidth="1"><BaseURL>single.mp4</BaseURL><SegmentBase indexRange="100-199"/></Representation>
+    <Representation id="3" bandwidth="1">
+      <BaseURL>single.mp4</BaseURL><SegmentBase indexRange="100-199"/></Representation>
   </AdaptationSet></Period></MPD>`;
   assert.deepEqual(dash(text), [
     ["/films/a/seg-init.mp4", "/films/a/seg-1.mp4", "/films/a/seg-2.mp4"],

@@ -62,9 +62,12 @@ test("memory is bounded: the playlist that was used longest ago is forgotten fir
 
 const MPD_TEXT = `<?xml version="1.0"?><MPD type="static" mediaPresentationDuration="PT1M"><BaseURL>b/</BaseURL>
   <Period start="PT0S"><AdaptationSet><SegmentTemplate timescale="10" media="$RepresentationID$/$Time$.m4s?a=1&amp;b=$$"
-  initialization="$RepresentationID$/i.mp4"><SegmentTimeline><S t="0" d="20" r="4"/><S d="7" r="-1"/></SegmentTimeline>
-  </SegmentTemplate><Representation id="v" bandwidth="1"/><Representation id="w" bandwidth="2"/></AdaptationSet></Period></MPD>`;
-const HLS_TEXT = `#EXTM3U\n#EXT-X-DEFINE:NAME="a",VALUE="b"\n#EXT-X-MAP:URI="i.mp4"\n${media(["{$a}/1.ts", "2.ts?x=1"])}`;
+  initialization="$RepresentationID$/i.mp4">
+  <SegmentTimeline><S t="0" d="20" r="4"/><S d="7" r="-1"/></SegmentTimeline>
+  </SegmentTemplate><Representation id="v" bandwidth="1"/><Representation id="w" bandwidth="2"/>
+  </AdaptationSet></Period></MPD>`;
+const HLS_HEAD = '#EXTM3U\n#EXT-X-DEFINE:NAME="a",VALUE="b"\n#EXT-X-MAP:URI="i.mp4"';
+const HLS_TEXT = `${HLS_HEAD}\n${media(["{$a}/1.ts", "2.ts?x=1"])}`;
 const SPLICES = [
   "<",
   ">",
