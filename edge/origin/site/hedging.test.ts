@@ -201,3 +201,15 @@ test("each title is at one of the packagers that there are at the moment, below 
   urls = [];
   await assert.rejects(bodyOf("film-1"));
 });
+
+test("packagers that come and go are not remembered for ever", async (t) => {
+  const packager = await standIn(t, always("one"));
+  let path = 0;
+  const set = setOf(t, {
+    origins: [{ id: "p", plexbd: "packager" }],
+    packagers: () => [`${packager.url}/${path}/`],
+  });
+  for (path = 0; path < 200; path += 1) assert.equal(await textOf(await set.ask(requestOf("/a"))), "one");
+  assert.equal(packager.asked.at(-1)?.target, "/199/a");
+  assert.ok(set.health().length < 50, String(set.health().length));
+});

@@ -29,6 +29,8 @@ import type {
 } from "./set-options.ts";
 
 const HEDGE_MIN_MS = 50;
+/** Packagers that are gone and still remembered: their address may come back, with what is known of it. */
+const GONE_MAX = 32;
 
 /** One line of the configuration: an origin, or the packagers that there are. */
 interface Entry {
@@ -131,13 +133,22 @@ export class OriginSet {
     return this.#http({ id, url: origin.url, host: origin.hostHeader, ca: origin.ca });
   }
 
-  /** Those of the moment; one that is gone is closed when nobody reads from it any more: its connections time out. */
+  /** Those of the moment. */
   #packagers(entryId: string): readonly Member[] {
     const urls = this.#options.packagers?.() ?? [];
-    return urls.map((url) => {
-      const id = `${entryId}:${url}`;
+    const ids = urls.map((url) => `${entryId}:${url}`);
+    if (this.#members.size > urls.length + this.#entries.length + GONE_MAX) this.#forget(entryId, new Set(ids));
+    return urls.map((url, at) => {
+      const id = ids[at]!; // one for each URL
       return this.#members.get(id) ?? this.#add({ id, kind: "packager", origin: this.#http({ id, url }) });
     });
+  }
+
+  /** Who still reads from one that is gone reads on; its kept connections end by themselves. */
+  #forget(entryId: string, ids: ReadonlySet<string>): void {
+    for (const { id, kind } of this.#members.values()) {
+      if (kind === "packager" && id.startsWith(`${entryId}:`) && !ids.has(id)) this.#members.delete(id);
+    }
   }
 
   #add(options: MemberOptions): Member {
