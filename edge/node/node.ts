@@ -149,7 +149,7 @@ export class EdgeNode {
       ...state,
       policy,
       find: (request, plan) => this.#find(request, plan),
-      invalidate: (key) => objects.invalidate(key),
+      invalidate: (key) => (this.#isElsewhere(key) ? this.#peers?.invalidate(key) : objects.invalidate(key)),
     });
     this.sites = new ServedSites({
       ...{ log, nowMs, allowPrivateSources: config.allowPrivateSources, accounts: deps.accounts },
@@ -163,6 +163,7 @@ export class EdgeNode {
         nowMs,
         find: (asked) => this.#findFor(asked),
         used: (key) => void this.cache.get(key),
+        invalidate: (key) => objects.invalidate(key),
       });
     if (this.#peers) this.cache.onGone = (key) => this.#peers?.gone([key]);
     this.metrics.watch({
@@ -208,6 +209,10 @@ export class EdgeNode {
     this.#peers?.close();
     this.#upstream.close();
     await this.sites.close();
+  }
+
+  #isElsewhere(key: string): boolean {
+    return this.#peers !== undefined && !this.#peers.isOwn(key);
   }
 
   /** What there is for a request of a site, here or with the thread that owns its key. */

@@ -19,6 +19,8 @@ export interface PeersDeps {
   readonly ports: readonly (MessagePort | undefined)[];
   /** What this thread has for a request: it owns the key. */
   readonly find: (asked: AskMessage & Asked) => Found | Promise<Found>;
+  /** An address of this thread was changed through another one. */
+  readonly invalidate: (key: string) => void;
   /** Something of this thread was used elsewhere. */
   readonly used: (key: string) => void;
   /** Monotonic. */
@@ -93,7 +95,8 @@ export class Peers {
     }
     const isPlain = request.header("authorization") === undefined;
     const asking = isPlain ? this.#asking.get(key) : undefined;
-    if (asking) return asking;
+    // What varies by the request may be another for this one.
+    if (asking) return asking.then((found) => (mayVary(found) ? this.#ask(request, wanted) : found));
     const asked = this.#ask(request, wanted).finally(() => this.#asking.delete(key));
     if (isPlain) this.#asking.set(key, asked);
     return asked;
@@ -109,6 +112,12 @@ export class Peers {
       this.#sharers.delete(key);
     }
     for (const [index, taken] of byThread) this.#say(index, { type: "gone", keys: taken });
+  }
+
+  /** What another thread has of an address is not what its origin has any more (RFC 9111 §4.4). */
+  invalidate(key: string): void {
+    this.#views.delete(key);
+    this.#say(ownerOf(key, this.count), { type: "invalidate", key });
   }
 
   /** Nothing that was shared is used any more: configuration or purges have changed what it stands for. */
@@ -162,6 +171,9 @@ export class Peers {
         break;
       case "gone":
         for (const key of message.keys) this.#views.delete(key);
+        break;
+      case "invalidate":
+        this.#deps.invalidate(message.key);
         break;
       case "used":
         for (const key of message.keys) this.#deps.used(key);
@@ -268,6 +280,11 @@ export class Peers {
       const bringNear = (start: number, end: number): void => this.#say(from, { type: "near", bodyId, start, end });
       return { kind: "content", result, content: { described, body, ageMs, status }, bringNear };
     }
+    if (told.progress.state === "broken") {
+      // It broke off before it was told of: its readers must see that too.
+      const broken = new MirrorBody(told.sizeBytes, told.bytes, told.progress);
+      return { kind: "content", result, content: { described, body: broken, ageMs, status } };
+    }
     const body = bufferOf(told.bytes).subarray(0, told.progress.filledBytes);
     if (shareMs <= 0) return { kind: "content", result, content: { described, body, ageMs, status } };
     const stored = this.#viewOf(told, body);
@@ -308,6 +325,10 @@ export class Peers {
 }
 
 const BUSY: Verdict = { kind: "problem", result: "failed", refusal: { code: "EDGE_BUSY" } };
+const mayVary = (found: Found): boolean => {
+  if (found.kind === "hit") return hasVary(found.stored.described.lines);
+  return found.kind === "content" && hasVary(found.content.described.lines);
+};
 const hasVary = (lines: HeaderLines): boolean => /^vary:/im.test(lines);
 
 const fieldIn = (fields: readonly string[], lowerName: string): string | undefined => {

@@ -68,6 +68,8 @@ export type PeerMessage =
   | { readonly type: "near"; readonly bodyId: number; readonly start: number; readonly end: number }
   /** What was shared under these keys is not to be used any more. */
   | { readonly type: "gone"; readonly keys: readonly string[] }
+  /** A request through another thread changed what this address stands for. */
+  | { readonly type: "invalidate"; readonly key: string }
   /** These were used: they are of use to the cache. */
   | { readonly type: "used"; readonly keys: readonly string[] };
 
