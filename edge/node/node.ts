@@ -30,7 +30,7 @@ import { SiteFills } from "../site/fills.ts";
 import { type Asked, Finder } from "../site/finder.ts";
 import type { SiteRuntime } from "../site/runtime.ts";
 import { SiteServer } from "../site/server.ts";
-import { ServedSites } from "../site/sites.ts";
+import { PLATFORM, ServedSites } from "../site/sites.ts";
 import { SiteObjects } from "../site/store.ts";
 import type { Plan, Verdict } from "../site/verdict.ts";
 import { type Found, Peers, type PeersDeps } from "../threads/peers.ts";
@@ -234,7 +234,7 @@ export class EdgeNode {
   /** What this thread has for another one. */
   #findFor(asked: AskMessage & Asked): Found | Promise<Found> {
     const { host, path, query } = asked;
-    const runtime = this.sites.find(host);
+    const runtime = this.sites.find(host) ?? (isStored(path) ? this.sites.platform : null);
     const isLive = path.startsWith("/live/") && (!runtime || hasLive(runtime));
     if (this.live && isLive) {
       const parsed = parseTarget(query === "" ? path : `${path}?${query}`);
@@ -277,6 +277,8 @@ export class EdgeNode {
       const isLive = this.live !== null && exchange.path.startsWith("/live/") && hasLive(runtime);
       return isLive ? this.live.serve(exchange) : this.siteServer.serve(exchange, runtime);
     }
+    const platform = isStored(exchange.path) ? this.sites.platform : null;
+    if (platform) return this.siteServer.serve(exchange, platform);
     if (this.live) return this.live.serve(exchange);
     exchange.problem({ code: "SITE_UNKNOWN", data: { host: exchange.host } });
     return undefined;
@@ -308,8 +310,8 @@ const tenantContexts = (accounts: Accounts): ((tenant: string | undefined) => Co
   };
 };
 
-/** The customer whose media is the platform's own. */
-const PLATFORM = "platform";
+/** The packagers' paths (design §9). */
+const isStored = (path: string): boolean => /^\/(?:i|hls|dash)\//.test(path);
 
 const hasLive = ({ site }: SiteRuntime): boolean =>
   site.origins.some((origin) => origin.kind === "plexbd" && origin.plexbd === "live");

@@ -2,7 +2,7 @@
 import type { Log } from "../../lib/log/log.ts";
 import { openSource } from "../../lib/source/open.ts";
 import type { Accounts } from "../analytics/accounts.ts";
-import { NO_SITES, type Site, type SiteOrigin, type Sites } from "../config/sites.ts";
+import { DEFAULT_RULE, NO_SITES, type Rule, type Site, type SiteOrigin, type Sites } from "../config/sites.ts";
 import { Guard } from "../guard/guard.ts";
 import { accountedContexts } from "../node/metrics.ts";
 import { OriginSet } from "../origin/site/origin-set.ts";
@@ -28,6 +28,23 @@ export interface ServedSitesDeps {
 const DRAIN_MS = 300_000;
 /** Spellings of hosts that are remembered. */
 const HOSTS_MAX = 10_000;
+
+/** The customer whose media is the platform's own. */
+export const PLATFORM = "platform";
+const PLATFORM_RULE: Rule = Object.freeze({ ...DEFAULT_RULE, prefetch: true });
+const PLATFORM_SITE: Site = Object.freeze({
+  id: `${PLATFORM}/*`,
+  customer: PLATFORM,
+  tenant: null,
+  hostnames: ["*"],
+  isWildcard: true,
+  origins: [{ id: "packager", order: 0, weight: 1, kind: "plexbd", plexbd: "packager" } as const],
+  parents: [],
+  health: null,
+  signing: null,
+  certificate: null,
+  ruleFor: () => PLATFORM_RULE,
+});
 
 const isLive = (origin: SiteOrigin): boolean => origin.kind === "plexbd" && origin.plexbd === "live";
 
@@ -81,10 +98,21 @@ export class ServedSites {
   #byId = new Map<string, Served>();
   /** Hosts as requests write them. */
   readonly #byHost = new Map<string, SiteRuntime | undefined>();
+  #platform: SiteRuntime | null = null;
   readonly #draining = new Set<{ readonly timer: NodeJS.Timeout; readonly origins: SiteOrigins }>();
 
   constructor(deps: ServedSitesDeps) {
     this.#deps = deps;
+  }
+
+  /** The platform's own stored media, on every host that is no customer's; null without packagers. */
+  get platform(): SiteRuntime | null {
+    if (this.#platform || this.#deps.packagers().length === 0) return this.#platform;
+    const account = this.#deps.accounts.row({ hostname: "*", customer: PLATFORM, tenant: null });
+    const contexts = accountedContexts(account, PLATFORM);
+    const origins = new LateOrigins(this.#open(PLATFORM_SITE));
+    this.#platform = { site: PLATFORM_SITE, origins, guard: null, account, contexts };
+    return this.#platform;
   }
 
   /** From now on these are served; origins that are as they were go on. */
@@ -124,7 +152,7 @@ export class ServedSites {
     });
     this.#draining.clear();
     const served = [...this.#byId.values()].map(({ origins }) => origins);
-    await Promise.all([...served, ...drained].map((origins) => origins.close()));
+    await Promise.all([...served, ...drained, this.#platform?.origins].map((origins) => origins?.close()));
   }
 
   #drain(origins: SiteOrigins): void {
