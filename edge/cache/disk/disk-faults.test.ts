@@ -190,6 +190,33 @@ for (const operation of ["write", "sync", "create", "syncFolder"] as const) {
   });
 }
 
+test("a folder that refuses once to remove a file is asked again, and the limit holds", async (t) => {
+  const files = new MemoryFiles(seeded(4));
+  const hooks: Hooks = {};
+  let nowMs = 0;
+  const store = await openStore({
+    folder: "/disk",
+    files: hookedFiles(files, hooks),
+    maxBytes: SMALL,
+    nowMs: () => nowMs,
+  });
+  t.after(() => store.close());
+  let refusals = 0;
+  hooks.before = (operation) => {
+    if (operation !== "unlink" || refusals === 3) return;
+    refusals += 1;
+    throw failure("EIO");
+  };
+  for (let version = 0; version < 400; version += 1) {
+    await putVersion(store, `k${version}`, { version, sizeBytes: 40_000 });
+    if (!store.isUsable) nowMs += 30_000;
+  }
+  assert.equal(refusals, 3);
+  assert.equal(await versionThere(store, "k399"), 399);
+  assert.equal(store.has("k0"), false);
+  assert.ok(files.usedBytesMax <= SMALL, `${files.usedBytesMax} bytes used of ${SMALL}`);
+});
+
 test("a sync that failed is not believed later: after a crash what it should have kept is gone, the rest is there", async () => {
   const memory = new MemoryFiles(seeded(1));
   const hooks: Hooks = {};

@@ -5,8 +5,8 @@
  *
  * While it is off it writes nothing and still reads. What it promises:
  * - It never gives a byte that was not put under the key: key, metadata and each block are verified when they are read.
- * - After kill -9 or a power loss it is what it was at some moment at or after the last flush (each second, each 16 MiB,
- *   and at closing), less what is damaged. It never goes back further than that.
+ * - After kill -9 or a power loss it is what it was at some moment at or after the last flush (each second, each
+ *   16 MiB, and at closing), less what is damaged. It never goes back further than that.
  * - It takes no more than `maxBytes` of the disk, at any moment.
  * - A put that is refused or fails removes what was there under the key: an old answer must not outlive a newer one.
  * A folder belongs to one store at a time.
@@ -197,7 +197,7 @@ export class DiskStore {
     });
   }
 
-  /** Writes what waits, flushes and closes the files; after 10 s it leaves that to the system. Objects stay readable. */
+  /** Writes what waits, flushes and closes the files; after 10 s it leaves that to the system. Open objects stay so. */
   async close(): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;

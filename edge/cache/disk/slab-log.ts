@@ -3,10 +3,10 @@
  *
  * How it survives a crash. A change of the index counts once its journal batch is synced, and `#commit` writes a batch
  * only after the data that it names was synced, and the folder with the files' names. The next slab is begun only after
- * the last one's journal was sealed and synced, and one slab's removal is synced before the next one's begins. So what a
- * start finds is the log up to some moment at or after the last flush, and of the oldest slabs all or none: a record is
- * never there without those that supersede it (recovery.ts drops what is not so). Should a medium lie nevertheless, the
- * CRC of the head, which the index holds too, and the sums of the blocks decide when an object is read.
+ * the last one's journal was sealed and synced, and one slab's removal is synced before the next one's begins. So what
+ * a start finds is the log up to some moment at or after the last flush, and of the oldest slabs all or none: a record
+ * is never there without those that supersede it (recovery.ts drops what is not so). Should a medium lie nevertheless,
+ * the CRC of the head, which the index holds too, and the sums of the blocks decide when an object is read.
  *
  * How it keeps its limit, with S = bytes of a slab: sealed slabs ≤ max − 3 S, one more for the moment in which the
  * oldest is copied from, the newest ≤ S, dropped ones that readers hold ≤ S (then they are cut).
@@ -53,6 +53,9 @@ export class SlabLog {
   #isFolderSynced = true;
   #pending: JournalEntry[] = [];
   #unsyncedBytes = 0;
+  /** From when a slab was sealed until the oldest was dropped for it, which may have failed. */
+  #isOverLimit = false;
+  #isDropping = false;
 
   constructor(options: SlabLogOptions) {
     const { recovered, maxBytes } = options;
@@ -89,6 +92,7 @@ export class SlabLog {
 
   /** Space for a record at the end of the newest slab, which may have to be a new one: the slab and the offset. */
   async roomFor(recordBytes: number): Promise<{ slab: Slab; offset: number }> {
+    await this.#catchUp();
     if (this.#active && !this.#fits(this.#active, recordBytes)) await this.#rotate();
     const slab = this.#active ?? (await this.#begin());
     return { slab, offset: slab.dataBytes };
@@ -139,10 +143,17 @@ export class SlabLog {
     await this.#keepLimit();
   }
 
+  /** Drops what could not be dropped when it was due. */
+  async #catchUp(): Promise<void> {
+    // What is copied ahead of a slab that is being dropped asks for room too.
+    if (this.#isOverLimit && !this.#isDropping) await this.#keepLimit();
+  }
+
   async #keepLimit(): Promise<void> {
     while (this.#slabs.size > 1 && this.#sealedBytes() > this.#options.maxBytes - 3 * this.slabBytes) {
       await this.#dropOldest();
     }
+    this.#isOverLimit = false;
   }
 
   /** Closes the files; slabs that are still read from stay open until their last reader leaves. */
@@ -206,9 +217,11 @@ export class SlabLog {
 
   /** Seals the newest slab, begins the next one and makes room for it. */
   async #rotate(): Promise<void> {
+    await this.#catchUp();
     if (this.#active) {
       await this.#commit(Math.min(this.#pending.length, this.#entriesThatFit(this.#active)), { isSealed: true });
       this.#active = undefined;
+      this.#isOverLimit = true;
       await this.#journal?.close();
       this.#journal = undefined;
     }
@@ -253,15 +266,22 @@ export class SlabLog {
     const { folder, files, index, beforeDrop } = this.#options;
     const [oldest] = this.#slabs.values();
     if (!oldest || oldest === this.#active) throw new Error("bug: the newest slab is dropped");
-    await beforeDrop(oldest.id);
+    this.#isDropping = true;
+    await beforeDrop(oldest.id).finally(() => {
+      this.#isDropping = false;
+    });
+    // Until its names are gone for good it counts: a folder that refuses this once is asked again.
+    const paths = slabPaths(folder, oldest.id);
+    for (const name of [paths.data, paths.index]) {
+      await files.unlink(name).catch((error: NodeJS.ErrnoException) => {
+        if (error.code !== "ENOENT") throw error;
+      });
+    }
+    await files.syncFolder(folder);
     for (const entry of index.inSlab(oldest.id, { hitOnly: false })) index.remove(index.hashOf(entry));
     this.#slabs.delete(oldest.id);
     oldest.drop();
     this.#held.add(oldest);
-    const paths = slabPaths(folder, oldest.id);
-    await files.unlink(paths.data);
-    await files.unlink(paths.index);
-    await files.syncFolder(folder);
     for (const slab of this.#held) if (this.#heldBytes() > this.slabBytes && slab.isHeld) await slab.cut();
   }
 }

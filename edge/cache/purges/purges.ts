@@ -2,8 +2,8 @@
  * The purges of an edge: what counts (purge-table.ts) and the journal that keeps it.
  *
  * A purge counts from the moment it is asked for, and is acknowledged once it is synced. Purges that come while one is
- * being synced are synced together. The journal is written anew, beside the old one and then renamed, at each start, when
- * it has grown well beyond what counts, and after a write that failed: nobody knows then what its end holds.
+ * being synced are synced together. The journal is written anew, beside the old one and then renamed, at each start,
+ * when it has grown well beyond what counts, and after a write that failed: nobody knows then what its end holds.
  *
  * It errs towards purging. Without a journal all that was stored before is gone; so it is when the journal is damaged
  * where something was acknowledged. When only its last frame is not whole, which a power loss may leave before the
