@@ -96,7 +96,8 @@ export class RawConnection implements ExchangePort, Timed {
 
   reset(): void {
     // A TLS socket has no reset; its peer sees that no close_notify came.
-    if (this.encrypted) this.socket.destroy();
+    // One that is ending already would never close if it were reset.
+    if (this.encrypted || this.socket.writableEnded) this.socket.destroy();
     else this.socket.resetAndDestroy();
   }
 
