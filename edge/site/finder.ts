@@ -71,7 +71,11 @@ export class Finder {
     if (!isResting) {
       // One request beside the viewers'; the next is not before a second has passed.
       stored.askAgainAtMs = nowMs + STALE_RECHECK_MS;
-      this.#deps.fills.join(this.#taskOf(request, plan, { key, stored }));
+      const beside = this.#deps.fills.join(this.#taskOf(request, plan, { key, stored }));
+      // Nobody waits for an answer that is for one request alone.
+      void beside?.fill.settled.then((outcome) => {
+        if (outcome.kind === "passed" && !beside.isJoined) outcome.take()?.drop();
+      });
     }
     const status: CacheStatusParts = { hit: true, ttlMs: stored.freshUntilMs - nowMs, detail: "stale" };
     return this.#shown(stored, "stale", status);
