@@ -6,7 +6,7 @@
 
 import type { CachePolicy } from "../../domain/cache-policy/cache-policy.ts";
 import { NextSegments } from "../../domain/prefetch/next-segments.ts";
-import { playlistKind } from "../../domain/prefetch/playlist-segments.ts";
+import { type PlaylistKind, playlistKind } from "../../domain/prefetch/playlist-segments.ts";
 import { ViewerBudget } from "../../domain/prefetch/viewer-budget.ts";
 import type { RawExchange } from "../../lib/http/exchange.ts";
 import { lineOf } from "../../lib/http/raw-lines.ts";
@@ -23,9 +23,13 @@ export interface PrefetcherDeps {
 }
 
 /** What was answered for a plan. */
-export type Answered = Pick<Content, "described" | "body">;
+export interface Answered extends Pick<Content, "described" | "body"> {
+  readonly isNew: boolean;
+}
 
 const BUDGET_MS = 1_000;
+/** Segments ahead of a viewer that are kept where they are there: half a minute of most. */
+const EXPECTED_COUNT = 8;
 
 export class Prefetcher {
   readonly #deps: PrefetcherDeps;
@@ -39,27 +43,34 @@ export class Prefetcher {
     this.#deps = deps;
   }
 
-  /** A viewer was answered with this. */
-  answered(exchange: RawExchange, plan: Plan, { described, body }: Answered): void {
+  /** A viewer was answered with this; `isNew` when it came from an origin. */
+  answered(exchange: RawExchange, plan: Plan, { described, body, isNew }: Answered): void {
     if (exchange.method !== "GET" || described.status !== 200) return;
-    const { site } = plan.runtime;
-    const mark = plan.target.indexOf("?");
-    const path = mark === -1 ? plan.target : plan.target.slice(0, mark);
-    const kind = playlistKind(path, lineOf(described.lines, "content-type"));
-    if (kind === undefined) this.#follow(exchange, plan, Buffer.isBuffer(body) ? body.length : (body.sizeBytes ?? 0));
-    else if (Buffer.isBuffer(body) || body.state === "whole") {
-      const bytes = Buffer.isBuffer(body) ? body : body.view();
-      if (this.#learned.has(bytes)) return;
-      this.#learned.add(bytes);
-      this.#next.learn({ host: hostOf(site.id), target: plan.target, kind, text: bytes.toString("utf8") });
-    }
+    const type = isNew ? lineOf(described.lines, "content-type") : undefined;
+    const kind = plan.playlist ?? (isNew ? playlistKind(plan.target, type) : undefined);
+    if (kind !== undefined) this.#learn(plan, kind, body);
+    else if (this.#next.segmentCount > 0) this.#follow(exchange, plan, body);
   }
 
-  #follow(exchange: RawExchange, plan: Plan, sizeBytes: number): void {
-    const [target] = this.#next.after(hostOf(plan.runtime.site.id), plan.target);
-    if (target === undefined) return;
-    const { policy, nowMs, bring } = this.#deps;
+  #learn(plan: Plan, kind: PlaylistKind, body: Content["body"]): void {
+    if (!Buffer.isBuffer(body) && body.state !== "whole") return;
+    const bytes = Buffer.isBuffer(body) ? body : body.view();
+    if (this.#learned.has(bytes)) return;
+    this.#learned.add(bytes);
+    const text = bytes.toString("utf8");
+    this.#next.learn({ host: hostOf(plan.runtime.site.id), target: plan.target, kind, text });
+  }
+
+  /** What a viewer who was given a segment will ask for is kept, and the next one fetched. */
+  #follow(exchange: RawExchange, plan: Plan, body: Content["body"]): void {
+    const { site } = plan.runtime;
+    const [next, ...later] = this.#next.after(hostOf(site.id), plan.target, EXPECTED_COUNT);
+    if (next === undefined) return;
+    const { policy, nowMs } = this.#deps;
+    for (const target of [next, ...later]) policy.expect(`${site.id} ${target}`);
+    if (!plan.rule.prefetch) return;
     const now = nowMs();
+    const sizeBytes = Buffer.isBuffer(body) ? body.length : (body.sizeBytes ?? 0);
     const { remoteAddress: viewer, host } = exchange;
     this.#viewers.seen(viewer, sizeBytes, now);
     if (now - this.#budgetAtMs > BUDGET_MS) {
@@ -67,7 +78,7 @@ export class Prefetcher {
       policy.setPrefetchBudget(this.#viewers.bytes(now));
     }
     if (!this.#viewers.serves(viewer, policy.prefetchBytesMax, now)) return;
-    bring({ host, path: target, fields: [], header: () => undefined, isPrefetch: true }, target, plan);
+    this.#deps.bring({ host, path: next, fields: [], header: () => undefined, isPrefetch: true }, next, plan);
   }
 }
 

@@ -12,6 +12,7 @@ import type { CacheStatusParts } from "../../domain/http-cache/cache-status.ts";
 import { fieldValue } from "../../domain/http-cache/fields.ts";
 import { isLoop } from "../../domain/http-cache/forward.ts";
 import { invalidatedBy, isSafeMethod } from "../../domain/http-cache/invalidation.ts";
+import { playlistKind } from "../../domain/prefetch/playlist-segments.ts";
 import type { RawExchange } from "../../lib/http/exchange.ts";
 import type { Refusal } from "../../lib/http/problem.ts";
 import { guardRefusal } from "../guard/guard.ts";
@@ -82,7 +83,7 @@ export class SiteServer {
     const rule = runtime.site.ruleFor(path);
     const query = keptQuery(rawQuery, rule);
     const target = query === "" ? path : `${path}?${query}`;
-    return { runtime, rule, target, key: `${runtime.site.id} ${target}` };
+    return { runtime, rule, target, key: `${runtime.site.id} ${target}`, playlist: playlistKind(path) };
   }
 
   /** Phases "parse" and "guard"; an address that was seen before is not taken apart again. */
@@ -107,13 +108,16 @@ export class SiteServer {
       case "hit":
         exchange.context = contexts.hit;
         answerHit(exchange, verdict.stored, this.#deps.nowMs());
-        if (plan.rule.prefetch) this.#prefetcher.answered(exchange, plan, verdict.stored);
+        this.#prefetcher.answered(exchange, plan, {
+          described: verdict.stored.described,
+          body: verdict.stored.body,
+          isNew: false,
+        });
         return undefined;
       case "content":
         exchange.context = contexts[verdict.result];
         if (verdict.bringNear) hurry(exchange, verdict.content, verdict.bringNear);
-        if (plan.rule.prefetch) return this.#answerAndLook(exchange, plan, verdict.content);
-        return answerWith(exchange, verdict.content);
+        return this.#answerAndLook(exchange, plan, verdict.content);
       case "pass":
         return this.#give(exchange, plan, verdict);
       case "problem":
@@ -124,10 +128,11 @@ export class SiteServer {
   /** A playlist that is still coming in is read once it is whole. */
   #answerAndLook(exchange: RawExchange, plan: Plan, content: Content): Promise<void> | undefined {
     const answering = answerWith(exchange, content);
-    this.#prefetcher.answered(exchange, plan, content);
+    const answered = { ...content, isNew: true };
+    this.#prefetcher.answered(exchange, plan, answered);
     const { body } = content;
-    const isLate = !Buffer.isBuffer(body) && body.state === "filling";
-    return isLate ? answering?.then(() => this.#prefetcher.answered(exchange, plan, content)) : answering;
+    const isLate = plan.playlist !== undefined && !Buffer.isBuffer(body) && body.state === "filling";
+    return isLate ? answering?.then(() => this.#prefetcher.answered(exchange, plan, answered)) : answering;
   }
 
   /** Has a target fetched that a viewer is expected to ask for. */

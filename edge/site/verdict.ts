@@ -1,5 +1,6 @@
 /** What is to be done for a request, before anything of it is written. */
 import type { CacheStatusParts } from "../../domain/http-cache/cache-status.ts";
+import type { PlaylistKind } from "../../domain/prefetch/playlist-segments.ts";
 import type { Refusal } from "../../lib/http/problem.ts";
 import type { Stored } from "../cache/stored.ts";
 import type { Rule } from "../config/sites.ts";
@@ -15,6 +16,8 @@ export interface Plan {
   /** As the origin gets it. */
   readonly target: string;
   readonly key: string;
+  /** By its name. */
+  readonly playlist: PlaylistKind | undefined;
 }
 
 export type Verdict =
