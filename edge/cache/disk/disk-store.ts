@@ -25,7 +25,7 @@ import { SlabLog, slabBytesFor } from "./slab-log.ts";
 import { type Write, WriteQueue } from "./write-queue.ts";
 
 const MiB = 1024 * 1024;
-const OBJECTS_MAX = 4_000_000; // × 45 bytes of index = 180 MB
+const OBJECTS_MAX = 4_000_000; // × 37 bytes of index = 150 MB
 const QUEUE_BYTES_MAX = 64 * MiB; // half a second of a disk that writes 128 MB/s
 const FLUSH_BYTES = 16 * MiB;
 const FLUSH_ENTRIES = 4_096; // × 24 bytes: a batch of 96 KiB
@@ -44,7 +44,7 @@ export interface DiskStoreOptions {
   readonly log: Log;
   /** Monotonic. */
   readonly nowMs: () => number;
-  /** More objects push out the oldest slab. 4 million unless told; each costs 45 bytes of memory. */
+  /** More objects push out the oldest slab. 4 million unless told; each costs 37 bytes of memory. */
   readonly objectsMax?: number;
   /** Bodies that may wait to be written; beyond it they are refused. 64 MiB unless told. */
   readonly queueBytesMax?: number;

@@ -1,6 +1,6 @@
 /**
- * Where each object lies: a hash table over typed arrays. One million objects cost 45 bytes each here, against 395 MB
- * of heap and a garbage collector that walks them as one JS object each (measured).
+ * Where each object lies: a hash table over typed arrays. An object costs 37 bytes (twice that just after growing): a
+ * million of them 39 MB. As one JS object each they were 395 MB of heap (measured) for the garbage collector to walk.
  */
 import type { KeyHash } from "./key-hash.ts";
 
