@@ -44,6 +44,7 @@ export const edgeTarget: Target = {
       log: quietLog,
       clock: { nowMs: () => Date.now() + advancedMs },
       nowMs: () => performance.now() + advancedMs,
+      patienceMs: 60_000,
     });
     return {
       port: edge.port,
