@@ -13,6 +13,8 @@ export interface Described {
   readonly lines: HeaderLines;
   readonly etag: string | undefined;
   readonly lastModified: string | undefined;
+  /** What caches towards the origin said of themselves (RFC 9211 §2): it stays before what we say. */
+  readonly cacheStatus?: string | undefined;
 }
 
 /** A whole object. Instants are monotonic ms. */

@@ -24,8 +24,8 @@ export const answerHit = (exchange: RawExchange, stored: Stored, nowMs: number):
   const second = Math.floor(nowMs / 1_000);
   let { ready } = stored;
   if (ready?.second !== second) {
-    const lines = ownLines(nowMs - stored.bornAtMs, { hit: true, ttlMs: stored.freshUntilMs - nowMs });
-    const { status, lines: told } = stored.described;
+    const { status, lines: told, cacheStatus: previous } = stored.described;
+    const lines = ownLines(nowMs - stored.bornAtMs, { hit: true, ttlMs: stored.freshUntilMs - nowMs, previous });
     ready = { answer: prepare(status, told + lines, stored.body), second };
     stored.ready = ready;
   }
@@ -35,7 +35,7 @@ export const answerHit = (exchange: RawExchange, stored: Stored, nowMs: number):
 /** Answers with it; resolves, where that takes time, when the last byte has been handed over or the viewer has left. */
 export const answerWith = (exchange: RawExchange, content: Content): Promise<void> | undefined => {
   const { described, body, ageMs, status } = content;
-  const lines = described.lines + ownLines(ageMs, status);
+  const lines = described.lines + ownLines(ageMs, { ...status, previous: described.cacheStatus });
   if (Buffer.isBuffer(body) || body.state === "whole") {
     const bytes = Buffer.isBuffer(body) ? body : body.view();
     // The whole rest in one write: the kernel takes what it can, the cached bytes are only referred to.

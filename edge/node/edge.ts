@@ -66,6 +66,8 @@ export interface EdgeDeps {
   /** Monotonic ms of an edge with one thread; freshness never depends on the wall clock. */
   readonly nowMs?: () => number;
   readonly timeouts?: UpstreamTimeouts;
+  /** What a viewer waits for an origin while something that has just expired could serve: 3 ms unless told. */
+  readonly patienceMs?: number;
 }
 export interface Edge extends Ports {
   /** Answers in flight end, at most for `graceMs`; then their connections are cut. */
@@ -81,6 +83,8 @@ interface Ports {
 
 const TLS_PORT = 8_443;
 const STOP_GRACE_MS = 5_000;
+/** An origin next door answers by then; one that is further away does not keep viewers waiting. */
+const PATIENCE_MS = 3;
 
 /** Whatever serves: one thread of this process, or several. */
 interface Serving {
@@ -210,7 +214,7 @@ const openTeller = ({ config, broker, log }: EdgeDeps, apply: (sites: Sites) => 
   };
 };
 
-const nodeConfigOf = ({ config }: EdgeDeps, sites: Sites | undefined): NodeConfig => {
+const nodeConfigOf = ({ config, patienceMs = PATIENCE_MS }: EdgeDeps, sites: Sites | undefined): NodeConfig => {
   const { host, edgePort: port, edgeCacheBytes: cacheBytes, allowPrivateSources, nodeId, edgeAccessLog } = config;
   const hasCertificate = sites?.all.some(({ certificate }) => certificate !== null) ?? false;
   const { edgeAccessLogFormat: format, edgeAccessLogSample: every } = config;
@@ -219,6 +223,7 @@ const nodeConfigOf = ({ config }: EdgeDeps, sites: Sites | undefined): NodeConfi
     tlsPort: config.edgeTlsPort ?? (hasCertificate ? TLS_PORT : null),
     isShared: config.edgeThreads > 1,
     isTrusted: config.edgeConfig !== null,
+    patienceMs,
     accessLog: edgeAccessLog === null ? null : { path: edgeAccessLog, format, every },
   };
 };

@@ -59,6 +59,8 @@ export interface NodeConfig {
   readonly isTrusted: boolean;
   /** Null: no line per request. */
   readonly accessLog: AccessLogConfig | null;
+  /** What a viewer waits for an origin while something that has just expired could serve. */
+  readonly patienceMs: number;
 }
 export interface AccessLogConfig {
   /** `-` is stdout. */
@@ -144,7 +146,13 @@ export class EdgeNode {
     const objects = new SiteObjects({ ...state, disk, purges: deps.purges });
     const siteFills = new SiteFills({ ...state, store: objects, objectBytesMax: OBJECT_BYTES_MAX });
     const { policy } = this.cache;
-    this.finder = new Finder({ ...state, objects, fills: siteFills, mayPrefetch: () => policy.mayPrefetch() });
+    this.finder = new Finder({
+      ...state,
+      objects,
+      fills: siteFills,
+      patienceMs: config.patienceMs,
+      mayPrefetch: () => policy.mayPrefetch(),
+    });
     this.siteServer = new SiteServer({
       ...state,
       policy,

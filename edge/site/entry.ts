@@ -34,7 +34,8 @@ export const describe = (
   });
   if (!hasRanges) lines += "Accept-Ranges: bytes\r\n";
   const { etag, lastModified } = validatorsOf(fields);
-  return { status, lines: `${lines}Via: ${via}\r\n`, etag, lastModified };
+  const cacheStatus = fieldValue(fields, "cache-status");
+  return { status, lines: `${lines}Via: ${via}\r\n`, etag, lastModified, cacheStatus };
 };
 
 interface Times {

@@ -10,6 +10,7 @@
  *
  * A fill belongs to nobody: it goes on when all its readers have left.
  */
+import { CACHE_NAME } from "../../domain/http-cache/cache-status.ts";
 import { contentRangeOf } from "../../domain/http-cache/content-range.ts";
 import { type FieldList, fieldValue } from "../../domain/http-cache/fields.ts";
 import { storedFields } from "../../domain/http-cache/forward.ts";
@@ -164,7 +165,8 @@ export class SiteFill {
   async #stream(answer: OriginAnswer, body: FillingBody, freshness: Freshness | undefined): Promise<void> {
     const { rule, requestField } = this.task;
     const nowWallMs = this.#deps.wallMs();
-    const fields = storedFields(answer.fields, { stripSetCookie: rule.stripSetCookie, nowWallMs });
+    const { stripSetCookie } = rule;
+    const fields = storedFields(answer.fields, { stripSetCookie, nowWallMs, cacheName: CACHE_NAME });
     const described = describe(fields, { status: answer.status, via: this.#deps.via, dateMs: nowWallMs });
     const bornAtMs = this.#deps.nowMs() - (freshness?.initialAgeMs ?? 0);
     const names = varyNames(answer.fields);

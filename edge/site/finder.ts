@@ -17,6 +17,8 @@ import type { Plan, Verdict } from "./verdict.ts";
 export interface FinderDeps {
   readonly objects: SiteObjects;
   readonly fills: SiteFills;
+  /** What a viewer waits for an origin while something that has just expired could serve. */
+  readonly patienceMs: number;
   /** False while too much of what was prefetched goes unused. */
   readonly mayPrefetch: () => boolean;
   /** Monotonic. */
@@ -33,6 +35,8 @@ export interface Asked extends Pick<RawRequest, "header" | "fields" | "path"> {
 
 /** After an answer that had to be stale, nobody is asked again for so long. */
 const STALE_RECHECK_MS = 1_000;
+/** So much beyond its freshness an object may stand in for an origin that is slow, unless a rule forbids it. */
+const JUST_EXPIRED_MS = 10_000;
 /** A fill that broke off before this request got anything is begun anew for it once. */
 const TRIES_MAX = 2;
 
@@ -108,12 +112,32 @@ export class Finder {
       if (restored) return this.#have(request, plan, { key, stored: restored });
       const filling = this.#fillFor(request, this.#taskOf(request, plan, { key, stored }));
       if (!filling) return this.#instead(request, { stored, isLate: false, isBusy: true });
-      const outcome = await filling.fill.settled;
+      const outcome = await this.#patiently(filling, plan, stored);
+      if (!outcome) return this.#instead(request, { stored, isLate: true, isBusy: false });
       const verdict = this.#settled(request, { ...filling, outcome, fwd, stored });
       if (verdict !== "again") return verdict;
       key = this.#keyOf(request, plan); // by now it is known what it varies by
     }
     return this.#instead(request, { stored, isLate: false, isBusy: false });
+  }
+
+  /**
+   * How a fill comes out. Undefined where that takes long and what is stored has only just expired: it serves at once
+   * then, and the fill goes on for those who come later.
+   */
+  #patiently({ fill }: Filling, { rule }: Plan, stored: Stored | undefined): Promise<SiteOutcome | undefined> {
+    const nowMs = this.#deps.nowMs();
+    const mayStandIn =
+      stored !== undefined &&
+      rule.staleWhileRevalidateMs !== 0 &&
+      nowMs < stored.staleUntilMs &&
+      nowMs < stored.freshUntilMs + JUST_EXPIRED_MS;
+    if (!mayStandIn) return fill.settled;
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<undefined>((resolve) => {
+      timer = setTimeout(() => resolve(undefined), this.#deps.patienceMs);
+    });
+    return Promise.race([fill.settled, late]).finally(() => clearTimeout(timer));
   }
 
   #fillFor(request: Asked, task: FillTask): Filling | undefined {

@@ -68,8 +68,8 @@ export const EDGE_VARIABLES = {
     doc: "JSON objects, or lines as Apache and nginx write them.",
     roles: ["edge"],
   }),
-  edgeAccessLogSample: fixed("EDGE_ACCESS_LOG_SAMPLE", integer(1, 1_000_000), "1", {
-    doc: "One request in so many is logged.",
+  edgeAccessLogSample: fixed("EDGE_ACCESS_LOG_SAMPLE", integer(1, 1_000_000), "100", {
+    doc: "One request in so many is logged; those that fail or are cut always are.",
     roles: ["edge"],
   }),
 } as const;
