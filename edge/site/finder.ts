@@ -40,6 +40,9 @@ const JUST_EXPIRED_MS = 10_000;
 /** A fill that broke off before this request got anything is begun anew for it once. */
 const TRIES_MAX = 2;
 
+const variantKey = (request: Asked, key: string, names: readonly string[]): string =>
+  `${key}\n${varyKey(names, (name) => request.header(name))}`;
+
 export class Finder {
   readonly #deps: FinderDeps;
 
@@ -61,7 +64,7 @@ export class Finder {
 
   #keyOf(request: Asked, { key }: Plan): string {
     const names = this.#deps.objects.varyNames(key);
-    return names === undefined ? key : `${key}\n${varyKey(names, (name) => request.header(name))}`;
+    return names === undefined ? key : variantKey(request, key, names);
   }
 
   /** Something is stored: fresh, or good enough while somebody asks, or to be asked about before it serves. */
@@ -116,7 +119,8 @@ export class Finder {
       if (!outcome) return this.#instead(request, { stored, isLate: true, isBusy: false });
       const verdict = this.#settled(request, { ...filling, outcome, fwd, stored });
       if (verdict !== "again") return verdict;
-      key = this.#keyOf(request, plan); // by now it is known what it varies by
+      const vary = outcome.kind === "body" ? outcome.vary : undefined; // known before anything is stored under it
+      key = vary ? variantKey(request, plan.key, vary.names) : this.#keyOf(request, plan);
     }
     return this.#instead(request, { stored, isLate: false, isBusy: false });
   }

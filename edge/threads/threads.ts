@@ -32,6 +32,8 @@ const RESTART_MS = 1_000;
 const METRICS_MS = 2_000;
 const PURGE_MS = 10_000;
 const CLOSE_MS = 15_000;
+/** The id of a thread that has ended. */
+const ENDED = -1;
 
 interface Ports {
   readonly port: number;
@@ -94,8 +96,9 @@ export class Threads {
 
   async close(graceMs: number): Promise<void> {
     this.#isClosing = true;
-    const ended = this.#workers.map((worker) => once(worker, "exit"));
-    for (const worker of this.#workers) worker.postMessage({ type: "close", graceMs } satisfies Order);
+    const running = this.#workers.filter(({ threadId }) => threadId !== ENDED);
+    const ended = running.map((worker) => once(worker, "exit"));
+    for (const worker of running) worker.postMessage({ type: "close", graceMs } satisfies Order);
     const timer = setTimeout(() => this.#terminate(), graceMs + CLOSE_MS);
     await Promise.all(ended);
     clearTimeout(timer);
@@ -189,15 +192,14 @@ export class Threads {
   }
 
   async #restart(): Promise<void> {
+    if (this.#isClosing) return;
     try {
       await this.start();
       this.#isRestarting = false;
     } catch (error) {
       this.#deps.log.error({ err: error }, "the threads of the edge can't be started; tried again");
       this.#terminate();
-      setTimeout(() => {
-        if (!this.#isClosing) void this.#restart();
-      }, RESTART_MS).unref();
+      setTimeout(() => void this.#restart(), RESTART_MS).unref();
     }
   }
 }
