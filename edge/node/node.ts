@@ -28,6 +28,7 @@ import { Upstream, type UpstreamTimeouts } from "../origin/upstream.ts";
 import { DiskTier } from "../site/disk-tier.ts";
 import { SiteFills } from "../site/fills.ts";
 import { type Asked, Finder } from "../site/finder.ts";
+import { type ForOneDeps, forOne } from "../site/for-one.ts";
 import type { SiteRuntime } from "../site/runtime.ts";
 import { SiteServer } from "../site/server.ts";
 import { PLATFORM, ServedSites } from "../site/sites.ts";
@@ -113,6 +114,7 @@ export class EdgeNode {
   readonly #upstream: Upstream;
   readonly #certificates: Certificates;
   readonly #peers: Peers | undefined;
+  readonly #forOne: ForOneDeps;
   #listeners: RawListener[] = [];
   #accessLog: AccessLog | undefined;
 
@@ -127,6 +129,7 @@ export class EdgeNode {
     const allocate = config.isShared ? allocateShared : allocatePlain;
     const common = { cache: this.cache, metrics: this.metrics, budget, allocate };
     const state = { ...common, nowMs, wallMs, log, via: `1.1 ${name}`, name };
+    this.#forOne = state;
     const liveState = { floors: new Floors(), windows: new LiveWindows(), health: new Health() };
     const fillDeps: FillDeps = { ...state, ...liveState, upstream: this.#upstream, pause: (ms) => pause(ms) };
     const fills = new Fills(fillDeps);
@@ -157,6 +160,7 @@ export class EdgeNode {
       ...state,
       policy,
       find: (request, plan) => this.#find(request, plan),
+      cacheable: (key) => objects.cacheable(key),
       invalidate: (key) => (this.#isElsewhere(key) ? this.#peers?.invalidate(key) : objects.invalidate(key)),
     });
     this.sites = new ServedSites({
@@ -251,7 +255,13 @@ export class EdgeNode {
     }
     if (!runtime) return { kind: "problem", result: "refused", refusal: { code: "SITE_UNKNOWN", data: { host } } };
     const plan = this.siteServer.plan(runtime, path, query);
-    return "code" in plan ? { kind: "problem", result: "refused", refusal: plan } : this.finder.find(asked, plan);
+    if ("code" in plan) return { kind: "problem", result: "refused", refusal: plan };
+    return this.#findSiteFor(asked, plan);
+  }
+
+  async #findSiteFor(asked: Asked, plan: Plan): Promise<Verdict> {
+    const verdict = await this.finder.find(asked, plan);
+    return verdict.kind === "pass" ? forOne(verdict, plan.runtime, this.#forOne) : verdict;
   }
 
   async #open(own: Pick<RawListenerOptions, "name" | "port" | "portVariable" | "certificates">): Promise<RawListener> {

@@ -14,6 +14,7 @@ import { CACHE_NAME } from "../../domain/http-cache/cache-status.ts";
 import { contentRangeOf } from "../../domain/http-cache/content-range.ts";
 import { type FieldList, fieldValue } from "../../domain/http-cache/fields.ts";
 import { storedFields } from "../../domain/http-cache/forward.ts";
+import { isOriginError } from "../../domain/http-cache/status.ts";
 import { type Freshness, storability } from "../../domain/http-cache/storability.ts";
 import { afterValidation, validationFields, validatorsOf } from "../../domain/http-cache/validation.ts";
 import { varyKey, varyNames } from "../../domain/http-cache/vary.ts";
@@ -131,7 +132,7 @@ export class SiteFill {
     const isError = answer.status >= 500;
     // An error serves nobody later, but all who wait now: each of them asking again would be a storm.
     if (!verdict.store && !isError) return this.#pass(answer, verdict.reason);
-    if (isError && this.#standsBehind()) {
+    if (isOriginError(answer.status) && this.#standsBehind()) {
       answer.drop();
       this.#settle({ kind: "failed", isLate: false, isBusy: false });
       return;

@@ -33,6 +33,8 @@ export interface Asked extends Pick<RawRequest, "header" | "fields" | "path"> {
   readonly isPrefetch?: boolean;
 }
 
+/** Said of an address whose answers are remembered to be for one request each. */
+export const UNCACHEABLE = "uncacheable";
 /** After an answer that had to be stale, nobody is asked again for so long. */
 const STALE_RECHECK_MS = 1_000;
 /** So much beyond its freshness an object may stand in for an origin that is slow, unless a rule forbids it. */
@@ -109,8 +111,7 @@ export class Finder {
     const fwd: Forwarded = stored ? "stale" : objects.varyNames(plan.key) ? "vary-miss" : "uri-miss";
     let key = firstKey;
     for (let tries = 1; tries <= TRIES_MAX; tries += 1) {
-      if (objects.isUncacheable(key))
-        return { kind: "pass", status: { fwd, detail: "uncacheable" }, answer: undefined };
+      if (objects.isUncacheable(key)) return { kind: "pass", status: { fwd, detail: UNCACHEABLE }, answer: undefined };
       const restored = stored ? undefined : await objects.fromDisk(key);
       if (restored) return this.#have(request, plan, { key, stored: restored });
       const filling = this.#fillFor(request, this.#taskOf(request, plan, { key, stored }));

@@ -2,7 +2,7 @@
 import type { CacheStatusParts } from "../../domain/http-cache/cache-status.ts";
 import { cacheStatus } from "../../domain/http-cache/cache-status.ts";
 import { eachField, fieldValue } from "../../domain/http-cache/fields.ts";
-import { requestFieldsToForward, storedFields } from "../../domain/http-cache/forward.ts";
+import { passedFields, requestFieldsToForward } from "../../domain/http-cache/forward.ts";
 import type { HeaderLines, RawExchange } from "../../lib/http/exchange.ts";
 import type { OriginAnswer } from "../origin/site/contract.ts";
 import type { SiteRuntime } from "./runtime.ts";
@@ -35,11 +35,9 @@ const OURS = new Set(["content-length", "cache-status", "date", "connection"]);
 const linesOf = (answer: OriginAnswer, via: string, status: CacheStatusParts): HeaderLines => {
   const date = fieldValue(answer.fields, "date");
   let lines = date === undefined ? "" : `Date: ${date}\r\n`;
-  eachField(storedFields(answer.fields, { stripSetCookie: false }), (name, lower, value) => {
+  eachField(passedFields(answer.fields), (name, lower, value) => {
     if (!OURS.has(lower)) lines += `${name}: ${value}\r\n`;
   });
-  const age = fieldValue(answer.fields, "age");
-  if (age !== undefined) lines += `Age: ${age}\r\n`;
   const previous = fieldValue(answer.fields, "cache-status");
   return `${lines}Via: ${via}\r\nCache-Status: ${cacheStatus({ ...status, previous })}\r\n`;
 };

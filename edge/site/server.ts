@@ -12,6 +12,7 @@ import type { CacheStatusParts } from "../../domain/http-cache/cache-status.ts";
 import { fieldValue } from "../../domain/http-cache/fields.ts";
 import { isLoop } from "../../domain/http-cache/forward.ts";
 import { invalidatedBy, isSafeMethod } from "../../domain/http-cache/invalidation.ts";
+import { storability } from "../../domain/http-cache/storability.ts";
 import { playlistKind } from "../../domain/prefetch/playlist-segments.ts";
 import type { RawExchange } from "../../lib/http/exchange.ts";
 import type { Refusal } from "../../lib/http/problem.ts";
@@ -21,7 +22,8 @@ import type { Result } from "../node/metrics.ts";
 import type { OriginAnswer } from "../origin/site/contract.ts";
 import { UpstreamError } from "../origin/upstream.ts";
 import { Aliases } from "./aliases.ts";
-import type { Asked } from "./finder.ts";
+import { sharedRules } from "./entry.ts";
+import { type Asked, UNCACHEABLE } from "./finder.ts";
 import { giveOn, passOn } from "./pass.ts";
 import { Prefetcher } from "./prefetcher.ts";
 import { siteProblem } from "./refusal.ts";
@@ -34,6 +36,8 @@ export interface SiteServerDeps {
   readonly find: (request: Asked & { readonly host: string }, plan: Plan) => Verdict | Promise<Verdict>;
   /** Forgets an address with all that it varies by. */
   readonly invalidate: (key: string) => void;
+  /** Answers to an address may be kept after all. */
+  readonly cacheable: (key: string) => void;
   /** Of this thread. */
   readonly policy: CachePolicy;
   /** Monotonic. */
@@ -170,7 +174,18 @@ export class SiteServer {
       return;
     }
     if (!isSafeMethod(exchange.method)) this.#invalidate(exchange, plan, answer);
+    else if (status.detail === UNCACHEABLE) this.#lookAgain(exchange, plan, answer);
     await this.#giveOn(exchange, plan, answer, status);
+  }
+
+  /** What could not be kept before may be kept now: the next request fills the cache. */
+  #lookAgain(exchange: RawExchange, { rule, key }: Plan, { status, fields, firstByteMs }: OriginAnswer): void {
+    const answered = {
+      ...{ method: exchange.method, status, responseFields: fields, rules: sharedRules(rule) },
+      ...{ nowWallMs: this.#deps.wallMs(), responseDelayMs: firstByteMs },
+      requestFields: (name: string) => exchange.header(name),
+    };
+    if (storability(answered).store) this.#deps.cacheable(key);
   }
 
   async #giveOn(exchange: RawExchange, plan: Plan, answer: OriginAnswer, status: CacheStatusParts): Promise<void> {

@@ -117,6 +117,10 @@ export class SiteObjects implements SiteStore {
     this.#uncacheableUntilMs.set(task.key, this.#nowMs() + UNCACHEABLE_MS);
   }
 
+  cacheable(key: string): void {
+    this.#uncacheableUntilMs.delete(key);
+  }
+
   /** Forgets an address with all that it varies by. */
   invalidate(primaryKey: string): void {
     for (const key of this.#varying.get(primaryKey)?.keys ?? []) this.#forget(key);

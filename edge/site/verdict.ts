@@ -27,6 +27,8 @@ export type Verdict =
       readonly kind: "content";
       readonly result: Result;
       readonly content: Content;
+      /** For one request and no other. */
+      readonly isAlone?: boolean;
       /** Has bytes from here on brought beside the front, for a reader that would wait long for them. */
       readonly bringNear?: (start: number, end: number) => void;
     }

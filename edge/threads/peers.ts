@@ -96,7 +96,7 @@ export class Peers {
     const isPlain = request.header("authorization") === undefined;
     const asking = isPlain ? this.#asking.get(key) : undefined;
     // What varies by the request may be another for this one.
-    if (asking) return asking.then((found) => (mayVary(found) ? this.#ask(request, wanted) : found));
+    if (asking) return asking.then((found) => (isForOne(found) ? this.#ask(request, wanted) : found));
     const asked = this.#ask(request, wanted).finally(() => this.#asking.delete(key));
     if (isPlain) this.#asking.set(key, asked);
     return asked;
@@ -199,11 +199,13 @@ export class Peers {
         const status = { hit: true, ttlMs: freshUntilMs - nowMs };
         const progress: Progress = { filledBytes: body.length, spans: [], state: "whole" };
         const told = { described, status, ageMs: nowMs - bornAtMs, bytes: shared(body), sizeBytes: body.length };
-        return { kind: "content", result: "hit", ...told, progress, bodyId: undefined, shareMs, key: stored.key };
+        const rest = { progress, bodyId: undefined, shareMs, key: stored.key, isAlone: false };
+        return { kind: "content", result: "hit", ...told, ...rest };
       }
       case "content": {
         const { body, described, ageMs, status } = verdict.content;
-        const told = { described, status, ageMs, shareMs: 0, key: "" };
+        const { isAlone = false } = verdict;
+        const told = { described, status, ageMs, shareMs: 0, key: "", isAlone };
         if (Buffer.isBuffer(body)) {
           const progress: Progress = { filledBytes: body.length, spans: [], state: "whole" };
           const bytes = { bytes: shared(body), sizeBytes: body.length };
@@ -274,19 +276,19 @@ export class Peers {
   #verdictOf(from: number, key: string, told: Told): Found {
     if (told.kind === "pass") return { ...told, answer: undefined };
     if (told.kind === "problem" || told.kind === "redirect") return told;
-    const { described, ageMs, status, result, bodyId, shareMs } = told;
+    const { described, ageMs, status, result, bodyId, shareMs, isAlone } = told;
     if (bodyId !== undefined) {
       const body = this.#mirror(`${from}/${bodyId}`, told);
       const bringNear = (start: number, end: number): void => this.#say(from, { type: "near", bodyId, start, end });
-      return { kind: "content", result, content: { described, body, ageMs, status }, bringNear };
+      return { kind: "content", result, isAlone, content: { described, body, ageMs, status }, bringNear };
     }
     if (told.progress.state === "broken") {
       // It broke off before it was told of: its readers must see that too.
       const broken = new MirrorBody(told.sizeBytes, told.bytes, told.progress);
-      return { kind: "content", result, content: { described, body: broken, ageMs, status } };
+      return { kind: "content", result, isAlone, content: { described, body: broken, ageMs, status } };
     }
     const body = bufferOf(told.bytes).subarray(0, told.progress.filledBytes);
-    if (shareMs <= 0) return { kind: "content", result, content: { described, body, ageMs, status } };
+    if (shareMs <= 0) return { kind: "content", result, isAlone, content: { described, body, ageMs, status } };
     const stored = this.#viewOf(told, body);
     this.#views.set(key, stored);
     return { kind: "hit", stored };
@@ -325,9 +327,10 @@ export class Peers {
 }
 
 const BUSY: Verdict = { kind: "problem", result: "failed", refusal: { code: "EDGE_BUSY" } };
-const mayVary = (found: Found): boolean => {
+/** An answer that may be another for another request. */
+const isForOne = (found: Found): boolean => {
   if (found.kind === "hit") return hasVary(found.stored.described.lines);
-  return found.kind === "content" && hasVary(found.content.described.lines);
+  return found.kind === "content" && (found.isAlone === true || hasVary(found.content.described.lines));
 };
 const hasVary = (lines: HeaderLines): boolean => /^vary:/im.test(lines);
 

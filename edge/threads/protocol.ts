@@ -45,6 +45,8 @@ export type Told =
       readonly progress: Progress;
       /** Names a body that is still filling: what comes of it is told. */
       readonly bodyId: number | undefined;
+      /** It is for the request that was asked for, and no other. */
+      readonly isAlone: boolean;
       /** How long the asking thread may answer with it by itself; 0: not at all. */
       readonly shareMs: number;
       /** Under which it is taken back. */

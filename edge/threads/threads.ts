@@ -27,7 +27,7 @@ export interface ThreadsDeps {
   readonly missed: () => Promise<void>;
 }
 
-const START_MS = 30_000;
+const START_MS = 60_000; // a second when nothing else runs
 const RESTART_MS = 1_000;
 const METRICS_MS = 2_000;
 const PURGE_MS = 10_000;
