@@ -50,6 +50,8 @@ export interface SiteServerDeps {
 /** A reader that begins further ahead than this has the origin asked for its part: it would wait for the front. */
 const NEAR_BYTES = 512 * 1024;
 
+const EMPTY = Buffer.alloc(0);
+
 export class SiteServer {
   readonly #deps: SiteServerDeps;
   readonly #via: string;
@@ -70,6 +72,7 @@ export class SiteServer {
 
   /** Answers; resolves, where that takes time, when it is over. */
   serve(exchange: RawExchange, runtime: SiteRuntime): Promise<void> | undefined {
+    if (exchange.target === "*") return this.#answerForServer(exchange, runtime);
     const plan = this.#planFor(exchange, runtime);
     if ("code" in plan) return this.#refuse(exchange, runtime, plan, "refused");
     const isRead = exchange.method === "GET" || exchange.method === "HEAD";
@@ -202,6 +205,12 @@ export class SiteServer {
     for (const changed of invalidatedBy({ method, status, host, target, location, contentLocation })) {
       this.#deps.invalidate(`${runtime.site.id} ${changed}`);
     }
+  }
+
+  /** OPTIONS of no resource asks the server itself (RFC 9110 §9.3.7): that is this one. */
+  #answerForServer(exchange: RawExchange, { contexts }: SiteRuntime): undefined {
+    exchange.context = contexts.preflight;
+    exchange.send(204, `Via: ${this.#via}\r\n`, EMPTY);
   }
 
   #refuse(exchange: RawExchange, runtime: SiteRuntime, refusal: Refusal, result: Result): undefined {
