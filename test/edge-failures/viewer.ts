@@ -132,7 +132,11 @@ export class Viewer {
   async say(text: string, { method = "GET", leaveAfterBytes = Number.POSITIVE_INFINITY }: Wish = {}): Promise<Got> {
     const before = this.wireBytes;
     this.socket.write(text, "latin1");
-    const late = setTimeout(() => this.socket.destroy(new Error("late")), DEADLINE_MS);
+    let isLate = false;
+    const late = setTimeout(() => {
+      isLate = true;
+      this.socket.destroy();
+    }, DEADLINE_MS);
     try {
       for (let wanted = 0; ; ) {
         // Parsing anew for each piece would be quadratic: only when there is enough for a whole answer.
@@ -141,6 +145,7 @@ export class Viewer {
         if (this.#bytes >= wanted || isLastChunk || this.#isOver) {
           const all = Buffer.concat(this.#pieces);
           this.#pieces = [all];
+          if (isLate) throw new Error(`nothing more came in ${DEADLINE_MS} ms: ${text.slice(0, 200)}`);
           const { got, end } = parse(all, { method, mayBeOver: this.#isOver || all.length >= leaveAfterBytes });
           if (end !== undefined) return this.#take(got, end, before);
           if (this.#isOver || all.length >= leaveAfterBytes) {
@@ -181,4 +186,24 @@ export const view = async (port: number, path: string, wish: Wish = {}): Promise
   } finally {
     viewer.leave();
   }
+};
+
+/** Sends all of it, ends its side, and gives everything that came until the other side ended too. */
+export const exchangeAll = async (port: number, bytes: Buffer): Promise<string> => {
+  const socket = connect({ port, host: "127.0.0.1", allowHalfOpen: true });
+  const pieces: Buffer[] = [];
+  const over = Promise.withResolvers<void>();
+  const late = setTimeout(() => over.reject(new Error(`no end in ${DEADLINE_MS} ms: ${bytes}`)), DEADLINE_MS);
+  socket.on("data", (piece: Buffer) => pieces.push(piece));
+  socket.on("error", () => over.resolve()); // a reset is an end
+  socket.on("close", () => over.resolve());
+  socket.on("end", () => over.resolve());
+  socket.end(bytes);
+  try {
+    await over.promise;
+  } finally {
+    clearTimeout(late);
+    socket.destroy();
+  }
+  return Buffer.concat(pieces).toString("latin1");
 };
