@@ -66,7 +66,7 @@ export interface EdgeDeps {
   /** Monotonic ms of an edge with one thread; freshness never depends on the wall clock. */
   readonly nowMs?: () => number;
   readonly timeouts?: UpstreamTimeouts;
-  /** What a viewer waits for an origin while something that has just expired could serve: 3 ms unless told. */
+  /** The least that a viewer waits for an origin while something that has just expired could serve: 2 ms unless told. */
   readonly patienceMs?: number;
 }
 export interface Edge extends Ports {
@@ -83,8 +83,8 @@ interface Ports {
 
 const TLS_PORT = 8_443;
 const STOP_GRACE_MS = 5_000;
-/** An origin next door answers by then; one that is further away does not keep viewers waiting. */
-const PATIENCE_MS = 3;
+/** Beside what the origin usually takes. */
+const PATIENCE_MS = 2;
 
 /** Whatever serves: one thread of this process, or several. */
 interface Serving {

@@ -17,7 +17,7 @@ import type { Plan, Verdict } from "./verdict.ts";
 export interface FinderDeps {
   readonly objects: SiteObjects;
   readonly fills: SiteFills;
-  /** What a viewer waits for an origin while something that has just expired could serve. */
+  /** The least that a viewer waits for an origin while something that has just expired could serve. */
   readonly patienceMs: number;
   /** False while too much of what was prefetched goes unused. */
   readonly mayPrefetch: () => boolean;
@@ -130,9 +130,11 @@ export class Finder {
    * How a fill comes out. Undefined where that takes long and what is stored has only just expired: it serves at once
    * then, and the fill goes on for those who come later.
    */
-  #patiently({ fill }: Filling, { rule }: Plan, stored: Stored | undefined): Promise<SiteOutcome | undefined> {
+  #patiently({ fill }: Filling, { rule, runtime }: Plan, stored: Stored | undefined): Promise<SiteOutcome | undefined> {
     const nowMs = this.#deps.nowMs();
+    const { usualMs } = runtime.origins;
     const mayStandIn =
+      usualMs !== undefined &&
       stored !== undefined &&
       rule.staleWhileRevalidateMs !== 0 &&
       nowMs < stored.staleUntilMs &&
@@ -140,7 +142,7 @@ export class Finder {
     if (!mayStandIn) return fill.settled;
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<undefined>((resolve) => {
-      timer = setTimeout(() => resolve(undefined), this.#deps.patienceMs);
+      timer = setTimeout(() => resolve(undefined), Math.max(usualMs, this.#deps.patienceMs));
     });
     return Promise.race([fill.settled, late]).finally(() => clearTimeout(timer));
   }

@@ -17,6 +17,8 @@ export interface SiteOrigins {
   ask(request: OriginRequest, options?: AskOptions): Promise<OriginAnswer>;
   /** None of them is known to answer: what is stored may serve at once. */
   readonly isDown: boolean;
+  /** When most answers have begun, of the fastest that is up; undefined where nothing is known. */
+  readonly usualMs: number | undefined;
   close(): Promise<void>;
 }
 export interface SiteRuntime {

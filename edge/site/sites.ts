@@ -68,6 +68,13 @@ class LateOrigins implements SiteOrigins {
     return known.length > 0 && known.every(({ isUp }) => !isUp);
   }
 
+  get usualMs(): number | undefined {
+    const known = (this.#set?.health() ?? []).flatMap(({ isUp, usualMs }) =>
+      isUp && usualMs !== undefined ? [usualMs] : [],
+    );
+    return known.length === 0 ? undefined : Math.min(...known);
+  }
+
   async ask(...question: Parameters<OriginSet["ask"]>): ReturnType<OriginSet["ask"]> {
     if (this.#set) return this.#set.ask(...question);
     const set = await this.#opening.catch((error: unknown) => {

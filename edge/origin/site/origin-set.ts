@@ -89,7 +89,9 @@ export class OriginSet {
 
   /** What is known of each. */
   health(): readonly OriginHealth[] {
-    return this.#all().map(({ id, kind, condition: { isUp, firstByteMs } }) => ({ id, kind, isUp, firstByteMs }));
+    return this.#all().map(({ id, kind, condition: { isUp, firstByteMs, usualMs } }) => ({
+      ...{ id, kind, isUp, firstByteMs, usualMs },
+    }));
   }
 
   /** Ends everything under way, and what is asked from now on. */

@@ -74,4 +74,6 @@ export interface OriginHealth {
   readonly isUp: boolean;
   /** Smoothed; undefined until it has answered. */
   readonly firstByteMs: number | undefined;
+  /** When most of its answers have begun; undefined until it has answered. */
+  readonly usualMs: number | undefined;
 }
