@@ -3,7 +3,11 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { EdgeConfig } from "../../contracts/edge-config.ts";
+import { Accounts } from "../../edge/analytics/accounts.ts";
+import type { DiskStore } from "../../edge/cache/disk/disk-store.ts";
+import { compileConfig } from "../../edge/config/compile.ts";
 import { type Edge, startEdge } from "../../edge/node/edge.ts";
+import { EdgeNode } from "../../edge/node/node.ts";
 import { type Log, quietLog } from "../../lib/log/log.ts";
 
 const MiB = 1024 * 1024;
@@ -18,6 +22,8 @@ export interface SceneOptions {
   /** One that is there already, and is not removed. */
   readonly dataDir?: string;
   readonly log?: Log;
+  /** By how much the wall clock is wrong from the beginning. */
+  readonly jumpedMs?: number;
 }
 export interface Scene {
   readonly port: number;
@@ -50,7 +56,7 @@ export const edgeScene = async (t: Cleaner, config: EdgeConfig, options: SceneOp
   const dataDir = options.dataDir ?? (await folder(t));
   const path = join(dataDir, "edge.json");
   await writeFile(path, JSON.stringify(config));
-  let [passedMs, jumpedMs] = [0, 0];
+  let [passedMs, jumpedMs] = [0, options.jumpedMs ?? 0];
   const edge: Edge = await startEdge({
     config: {
       ...{ host: "127.0.0.1", edgePort: 0, edgeTlsPort: null, edgeThreads: threads, edgeCacheBytes: cacheBytes },
@@ -91,4 +97,25 @@ export const bytesOf = (name: string, sizeBytes: number): Buffer => {
     bytes.write(`${line}${at}`.padEnd(16, "."), at, Math.min(16 + line.length, sizeBytes - at), "latin1");
   }
   return bytes;
+};
+
+/** One thread's edge over a disk that a test has its hands on. */
+export const nodeScene = async (
+  t: Cleaner,
+  config: EdgeConfig,
+  { disk, cacheBytes = 2 * MiB }: { disk: DiskStore; cacheBytes?: number },
+): Promise<{ readonly port: number }> => {
+  const node = new EdgeNode({
+    config: {
+      ...{ host: "127.0.0.1", port: 0, tlsPort: null, cacheBytes, packagerUrls: [], nodeId: "test" },
+      ...{ allowPrivateSources: [], isShared: false, isTrusted: true, accessLog: null },
+    },
+    ...{ directory: null, log: quietLog, disk, accounts: new Accounts() },
+    ...{ wallMs: () => Date.now(), nowMs: () => performance.now() },
+    ready: () => ({ ready: true, checks: {} }),
+  });
+  node.apply(compileConfig(config, { readText: () => "" }));
+  const { port } = await node.listen();
+  t.after(() => node.close(0));
+  return { port };
 };
