@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import type { TestContext } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
+import { until } from "../support/platform.ts";
 import { type Random, seeded } from "../support/seeded.ts";
 import { countedFor } from "./counted.ts";
 import { FaultyOrigin, headOf, rangeOf } from "./faulty-origin.ts";
@@ -90,10 +91,9 @@ export const surviveKills = async (
   const config = oneSite(origin.url, {}, HOST);
   const dataDir = await folder(t);
   const options = { dataDir, env: { EDGE_THREADS: String(threads), LOG_LEVEL: "error" } };
-  let [lostMsMax, hits] = [0, 0];
+  let [lostMsMax, hits, before] = [0, 0, 0];
   let edge = await startEdgeProcess(t, config, options);
   for (let round = 0; round < rounds; round += 1) {
-    const { requests: before } = await countedFor(edge.port, HOST);
     const { doneAtMs, askedCount, killedAtMs } = await loadUntilKilled(edge, round, random);
     edge = await startEdgeProcess(t, config, options);
     const counted = (await countedFor(edge.port, HOST)).requests - before;
@@ -101,6 +101,12 @@ export const surviveKills = async (
     lostMsMax = Math.max(lostMsMax, killedAtMs - firstLost);
     assert.ok(counted <= askedCount, `${counted} counted, ${askedCount} asked`);
     hits += await viewAll(edge.port, round + 1);
+    const expected = before + counted + OBJECTS;
+    before = await until("what was looked at to be counted", async () => {
+      const { requests } = await countedFor(edge.port, HOST);
+      return requests >= expected ? requests : undefined;
+    });
+    assert.equal(before, expected);
   }
   await edge.node.stop();
   return { lostMsMax, hits };

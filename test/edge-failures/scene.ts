@@ -2,6 +2,7 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { ServiceBroker } from "moleculer";
 import type { EdgeConfig } from "../../contracts/edge-config.ts";
 import { Accounts } from "../../edge/analytics/accounts.ts";
 import type { DiskStore } from "../../edge/cache/disk/disk-store.ts";
@@ -22,6 +23,8 @@ export interface SceneOptions {
   /** One that is there already, and is not removed. */
   readonly dataDir?: string;
   readonly log?: Log;
+  /** Started. */
+  readonly broker?: ServiceBroker;
   /** By how much the wall clock is wrong from the beginning. */
   readonly jumpedMs?: number;
 }
@@ -51,11 +54,12 @@ export const folder = async (t: Cleaner): Promise<string> => {
   return made;
 };
 
-export const edgeScene = async (t: Cleaner, config: EdgeConfig, options: SceneOptions = {}): Promise<Scene> => {
+/** Without a configuration it is the bus that tells it. */
+export const edgeScene = async (t: Cleaner, config: EdgeConfig | null, options: SceneOptions = {}): Promise<Scene> => {
   const { threads = 1, cacheBytes = 64 * MiB, diskBytes = 0, log = quietLog } = options;
   const dataDir = options.dataDir ?? (await folder(t));
-  const path = join(dataDir, "edge.json");
-  await writeFile(path, JSON.stringify(config));
+  const path = config && join(dataDir, "edge.json");
+  if (path) await writeFile(path, JSON.stringify(config));
   let [passedMs, jumpedMs] = [0, options.jumpedMs ?? 0];
   const edge: Edge = await startEdge({
     config: {
@@ -65,7 +69,7 @@ export const edgeScene = async (t: Cleaner, config: EdgeConfig, options: SceneOp
       ...{ edgeAdminPort: null, edgeAdminToken: null, edgeConfigPublicKey: null },
       ...{ edgeAccessLog: null, edgeAccessLogFormat: "json", edgeAccessLogSample: 1 },
     },
-    broker: null,
+    broker: options.broker ?? null,
     log,
     clock: { nowMs: () => Date.now() + passedMs + jumpedMs },
     nowMs: () => performance.now() + passedMs,
