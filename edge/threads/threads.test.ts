@@ -226,6 +226,23 @@ describe("an edge of two threads", () => {
     for (const worker of workers) assert.equal(worker.threadId, -1);
   });
 
+  test("that stops lets answers end that are under way", async (t) => {
+    const body = bytesOf("slow", SIZE);
+    const sockets: Asked["socket"][] = [];
+    const { edge, all, viewers } = await twoThreads(t, ({ socket }) => {
+      sockets.push(socket);
+      socket.write(headOf("200 OK", `Content-Length: ${SIZE}`, FRESH));
+      socket.write(body.subarray(0, SIZE / 2));
+    });
+    const answers = all("/slow");
+    await until("the origin to be asked", () => sockets[0]);
+    await until("all to have a part", () => (viewers.every(({ wireBytes }) => wireBytes > 0) ? true : undefined));
+    const stopped = edge.stop(20_000);
+    sockets[0]!.write(body.subarray(SIZE / 2));
+    for (const got of await answers) assertWhole(got, body);
+    await stopped;
+  });
+
   test("adds up the metrics of its threads", async (t) => {
     const behave: Behave = (asked) => give(asked, bytesOf(asked.target, SIZE), FRESH);
     const { edge, all } = await twoThreads(t, behave, { hostname: "cdn.example" });

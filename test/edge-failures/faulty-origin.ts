@@ -46,6 +46,9 @@ export class FaultyOrigin {
   get url(): string {
     return `http://127.0.0.1:${this.#port}`;
   }
+  get connectionCount(): number {
+    return this.#sockets.size;
+  }
   countOf(target: string): number {
     return this.asked.filter((one) => one === `GET ${target}`).length;
   }

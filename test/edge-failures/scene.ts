@@ -35,7 +35,8 @@ export interface Scene {
   pass(ms: number): void;
   /** The wall clock is set. */
   jump(ms: number): void;
-  stop(): Promise<void>;
+  /** Cuts what is under way, unless it is given time. */
+  stop(graceMs?: number): Promise<void>;
 }
 
 /** One customer's, behind one origin; every hostname unless told. */
@@ -76,12 +77,12 @@ export const edgeScene = async (t: Cleaner, config: EdgeConfig | null, options: 
     patienceMs: 60_000,
   });
   let isStopped = false;
-  const stop = async (): Promise<void> => {
+  const stop = async (graceMs = 0): Promise<void> => {
     if (isStopped) return;
     isStopped = true;
-    await edge.stop(0);
+    await edge.stop(graceMs);
   };
-  t.after(stop);
+  t.after(() => stop());
   return {
     ...{ port: edge.port, dataDir, stop },
     pass: (ms) => {
@@ -112,7 +113,7 @@ export const nodeScene = async (
   const node = new EdgeNode({
     config: {
       ...{ host: "127.0.0.1", port: 0, tlsPort: null, cacheBytes, packagerUrls: [], nodeId: "test" },
-      ...{ allowPrivateSources: [], isShared: false, isTrusted: true, accessLog: null },
+      ...{ allowPrivateSources: [], isShared: false, isTrusted: true, accessLog: null, patienceMs: 1_000 },
     },
     ...{ directory: null, log: quietLog, disk, accounts: new Accounts() },
     ...{ wallMs: () => Date.now(), nowMs: () => performance.now() },
