@@ -6,7 +6,7 @@ import { until } from "../support/platform.ts";
 import { seeded } from "../support/seeded.ts";
 import { type Asked, type Behave, FaultyOrigin, headOf, rangeOf } from "./faulty-origin.ts";
 import { bytesOf, edgeScene, oneSite, type SceneOptions } from "./scene.ts";
-import { type Got, view } from "./viewer.ts";
+import { type Got, Viewer, view } from "./viewer.ts";
 
 const FRESH = "Cache-Control: max-age=60";
 const STRONG = 'ETag: "one"';
@@ -98,7 +98,7 @@ for (const threads of [1, 2]) {
       t.diagnostic(`TEST_SEED=${seed}`);
       const random = seeded(seed + 1);
       const bodies = new Map<string, Buffer>();
-      const framings = ["length", "chunked", "close"] as const;
+      const framings = ["length", "chunked"] as const;
       const { edge } = await sceneOf(
         t,
         (asked) => {
@@ -214,6 +214,28 @@ describe("an origin", () => {
     assertCut(await view(edge.port, "/o"), body);
     origin.behave = (asked) => give(asked, body, STRONG);
     assertWhole(await view(edge.port, "/o"), body, "afterwards");
+  });
+
+  test("that is reset in a body that ends with its connection cuts the viewers too, and is not kept", async (t) => {
+    const { origin, edge } = await sceneOf(t, ({ socket }) => {
+      socket.write(headOf("200 OK", FRESH, STRONG, "Connection: close"));
+      socket.write(body.subarray(0, SIZE / 2));
+    });
+    const viewer = await Viewer.to(edge.port);
+    const answer = viewer.get("/o");
+    await until("a part to have come", () => (viewer.wireBytes > SIZE / 4 ? true : undefined));
+    await origin.close();
+    assertCut(await answer, body);
+    await origin.listen();
+    origin.behave = (asked) => give(asked, body, STRONG);
+    assertWhole(
+      await until("it to be asked again", async () => {
+        const got = await view(edge.port, "/o");
+        return got.status === 200 ? got : undefined;
+      }),
+      body,
+      "afterwards",
+    );
   });
 
   test("that sends more than it announces: its viewers get no more than that, and nothing is kept", async (t) => {
