@@ -100,6 +100,8 @@ interface Ports {
 const MiB = 1024 * 1024;
 /** What fills may hold beside the cache: a quarter of it, and never less than one object of the largest size. */
 const fillBytesMax = (cacheBytes: number): number => Math.max(64 * MiB, cacheBytes / 4);
+/** Two such files are kept. */
+const LOG_BYTES_MAX = 256 * MiB;
 /** Larger ones are passed on, not kept. */
 const OBJECT_BYTES_MAX = 64 * MiB;
 
@@ -310,7 +312,14 @@ const openLog = async ({ config, log }: NodeDeps): Promise<AccessLog | undefined
     const known = context as Context | undefined; // as in #count
     return known && { cache: known.result, customer: known.customer };
   };
-  return openAccessLog({ path, format, log, details, sample: { every, errorsAlways: true } });
+  return openAccessLog({
+    path,
+    format,
+    log,
+    details,
+    sample: { every, errorsAlways: true },
+    fileBytesMax: LOG_BYTES_MAX,
+  });
 };
 
 /** Live media is counted for the tenants that own it. */

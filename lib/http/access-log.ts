@@ -3,12 +3,12 @@
  * next to nothing; when the disk does not follow, lines are dropped and counted, never requests slowed.
  */
 import { write } from "node:fs";
-import { type FileHandle, open } from "node:fs/promises";
 import { setTimeout as pause } from "node:timers/promises";
 import { promisify } from "node:util";
 import { maskedToken } from "../../domain/signed-url/place.ts";
 import type { Log } from "../log/log.ts";
 import type { RawRequest } from "./exchange.ts";
+import { LogFile } from "./log-file.ts";
 
 /** A request that is over. */
 export interface AccessEntry {
@@ -57,6 +57,8 @@ export interface AccessLogOptions {
   readonly details?: (entry: AccessEntry) => AccessDetails | undefined;
   /** By default all requests have a line. A line of `json` that stands for several says so in `sample`. */
   readonly sample?: AccessSample;
+  /** The file, when it is full, becomes `<path>.1`, in place of the former one. Not bounded unless told. */
+  readonly fileBytesMax?: number;
   readonly flushMs?: number;
   readonly heldBytesMax?: number;
 }
@@ -112,7 +114,7 @@ const writeStdout = async (text: string): Promise<void> => {
 class LineLog implements AccessLog {
   droppedCount = 0;
   readonly #options: AccessLogOptions;
-  readonly #file: FileHandle | undefined;
+  readonly #file: LogFile | undefined;
   readonly #timer: NodeJS.Timeout;
   #held = "";
   #writing: Promise<void> | undefined;
@@ -123,7 +125,7 @@ class LineLog implements AccessLog {
   #second = -1;
   #time = "";
 
-  constructor(options: AccessLogOptions, file: FileHandle | undefined) {
+  constructor(options: AccessLogOptions, file: LogFile | undefined) {
     this.#options = options;
     this.#file = file;
     this.#timer = setInterval(() => void this.#flush(), options.flushMs ?? FLUSH_MS).unref();
@@ -234,7 +236,7 @@ class LineLog implements AccessLog {
 
   async #write(text: string): Promise<void> {
     try {
-      if (this.#file) await this.#file.writeFile(text);
+      if (this.#file) await this.#file.write(text);
       else await writeStdout(text);
       this.#hasFailed = false;
     } catch (error) {
@@ -246,5 +248,7 @@ class LineLog implements AccessLog {
 }
 
 /** Opens it for appending. Rejects when the file can't be opened. */
-export const openAccessLog = async (options: AccessLogOptions): Promise<AccessLog> =>
-  new LineLog(options, options.path === "-" ? undefined : await open(options.path, "a"));
+export const openAccessLog = async (options: AccessLogOptions): Promise<AccessLog> => {
+  const { path, fileBytesMax = Number.POSITIVE_INFINITY } = options;
+  return new LineLog(options, path === "-" ? undefined : await LogFile.open(path, fileBytesMax));
+};
