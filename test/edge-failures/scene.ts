@@ -30,6 +30,8 @@ export interface SceneOptions {
 }
 export interface Scene {
   readonly port: number;
+  /** Null: no site has a certificate. */
+  readonly tlsPort: number | null;
   readonly dataDir: string;
   /** Both clocks go on. */
   pass(ms: number): void;
@@ -55,6 +57,9 @@ export const folder = async (t: Cleaner): Promise<string> => {
   return made;
 };
 
+const hasTls = (config: EdgeConfig | null): boolean =>
+  config?.customers.some(({ sites }) => sites.some(({ certificate }) => certificate)) ?? false;
+
 /** Without a configuration it is the bus that tells it. */
 export const edgeScene = async (t: Cleaner, config: EdgeConfig | null, options: SceneOptions = {}): Promise<Scene> => {
   const { threads = 1, cacheBytes = 64 * MiB, diskBytes = 0, log = quietLog } = options;
@@ -64,7 +69,13 @@ export const edgeScene = async (t: Cleaner, config: EdgeConfig | null, options: 
   let [passedMs, jumpedMs] = [0, options.jumpedMs ?? 0];
   const edge: Edge = await startEdge({
     config: {
-      ...{ host: "127.0.0.1", edgePort: 0, edgeTlsPort: null, edgeThreads: threads, edgeCacheBytes: cacheBytes },
+      ...{
+        host: "127.0.0.1",
+        edgePort: 0,
+        edgeTlsPort: hasTls(config) ? 0 : null,
+        edgeThreads: threads,
+        edgeCacheBytes: cacheBytes,
+      },
       ...{ edgeDiskBytes: diskBytes, edgeConfig: path, edgePackagerUrls: [], allowPrivateSources: ["127.0.0.0/8"] },
       ...{ dataDir, nodeId: "test", logLevel: "silent", logFormat: "json" },
       ...{ edgeAdminPort: null, edgeAdminToken: null, edgeConfigPublicKey: null },
@@ -84,7 +95,7 @@ export const edgeScene = async (t: Cleaner, config: EdgeConfig | null, options: 
   };
   t.after(() => stop());
   return {
-    ...{ port: edge.port, dataDir, stop },
+    ...{ port: edge.port, tlsPort: edge.tlsPort, dataDir, stop },
     pass: (ms) => {
       passedMs += ms;
     },
