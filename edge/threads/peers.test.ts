@@ -16,7 +16,7 @@ const described = (lines = "") => ({ status: 200, lines, etag: undefined, lastMo
 const storedWith = (lines = "", freshMs = 60_000): Stored =>
   storedOf(
     { key: `${KEY} stored`, described: described(lines), body: allocateShared(BODY.length).fill(BODY), base: "" },
-    { lifetime: { freshMs, staleMs: 0 }, ageMs: 1_000, nowMs: 0 },
+    { lifetime: { storable: true, freshMs, staleMs: 0 }, ageMs: 1_000, nowMs: 0 },
   );
 const requestWith = (fields: Record<string, string> = {}) => ({
   ...{ host: "a.example", path: "/a", fields: Object.entries(fields).flat() },

@@ -248,7 +248,8 @@ describe("an edge of two threads", () => {
     const { edge, all } = await twoThreads(t, behave, { hostname: "cdn.example" });
     const requests = async (): Promise<number> => {
       const text = await (await fetch(`http://127.0.0.1:${edge.port}/metrics`)).text();
-      const lines = text.split("\n").filter((line) => /^castellan_edge_requests_total\{(?!.*"refused")/.test(line)); // its own addresses are nobody's
+      // Its own addresses are nobody's.
+      const lines = text.split("\n").filter((line) => /^castellan_edge_requests_total\{(?!.*"refused")/.test(line));
       return lines.reduce((sum, line) => sum + Number(line.split(" ").at(-1)), 0);
     };
     const before = await requests();

@@ -81,7 +81,7 @@ const viewAll = async (port: number, rounds: number): Promise<number> => {
   return hits;
 };
 
-/** Rounds of start, load, kill, start, look; gives what kills cost of the accounts at most, in ms, and hits after them. */
+/** Rounds of load, kill, start, look; gives what kills cost of the accounts at most, in ms, and hits after them. */
 export const surviveKills = async (
   t: TestContext,
   { rounds, seed, threads }: { rounds: number; seed: number; threads: number },
