@@ -59,6 +59,7 @@ const unheard = (path: string): RawExchange => ({
   isGone: false,
   context: undefined,
   fields: [],
+  isConditional: false,
   header: () => undefined,
   readBody: async () => Buffer.alloc(0),
   send: (_status, _headers, _body, release) => release?.(),

@@ -4,7 +4,6 @@ import { isImmutable } from "./control.ts";
 import { parseDirectives } from "./directives.ts";
 import { fieldValue, fieldValues, listMembers, lookupOf, unquoted } from "./fields.ts";
 import { httpDateMs, imfDate } from "./http-date.ts";
-import { requestControl } from "./request-control.ts";
 
 const FIELDS = ["Accept", "a", "X", "1", "accept", "b", "Empty", ""];
 
@@ -64,33 +63,6 @@ test("the three forms of a date are one instant, and what is none is refused", (
     "x, 06 Nov 1994 08:49:37 GMT",
   ];
   for (const text of bad) assert.equal(httpDateMs(text, ms), undefined, text);
-});
-
-// RFC 9111 §5.2.1 and §5.4: Pragma counts "when the Cache-Control header field is not present".
-test("what a client asks of caches is read, Pragma only in place of Cache-Control", () => {
-  const nothing = requestControl(lookupOf([]));
-  assert.deepEqual(nothing, {
-    noCache: false,
-    noStore: false,
-    onlyIfCached: false,
-    maxAgeMs: null,
-    maxStaleMs: null,
-    minFreshMs: null,
-    pragma: false,
-  });
-  const all = "no-store, only-if-cached, max-age=0, max-stale=5, min-fresh=7";
-  assert.deepEqual(requestControl(lookupOf(["Cache-Control", all, "Pragma", "no-cache"])), {
-    ...nothing,
-    noStore: true,
-    onlyIfCached: true,
-    maxAgeMs: 0,
-    maxStaleMs: 5_000,
-    minFreshMs: 7_000,
-  });
-  assert.equal(requestControl(lookupOf(["Cache-Control", "max-stale"])).maxStaleMs, Number.POSITIVE_INFINITY);
-  const pragma = requestControl(lookupOf(["Pragma", "no-cache"]));
-  assert.deepEqual([pragma.noCache, pragma.pragma], [true, true]);
-  assert.equal(requestControl(lookupOf(["Pragma", "foo"])).noCache, false);
 });
 
 // RFC 8246 §2: "clients SHOULD NOT issue a conditional request during the response's freshness lifetime".

@@ -7,7 +7,6 @@ import { type FieldList, lookupOf } from "./fields.ts";
 import { requestFieldsToForward, storedFields } from "./forward.ts";
 import { invalidatedBy } from "./invalidation.ts";
 import { parseRanges } from "./ranges.ts";
-import { requestControl } from "./request-control.ts";
 import { isOriginError } from "./status.ts";
 import { type Case, NOW_WALL_MS, PLAIN } from "./storability.fixture.ts";
 import { storability } from "./storability.ts";
@@ -116,7 +115,6 @@ test("no noise in one value throws", () => {
     const lookup = lookupOf(["Accept-Encoding", value, "Accept-Language", value, "Cache-Control", value, "X", value]);
     assert.equal(typeof varyKey(["accept-encoding", "accept-language", "x"], lookup), "string");
     assert.match(varyKey(["x"], lookup), /^x(=[\x21-\x7e]*)?$/);
-    requestControl(lookup);
     parseDirectives(value).seconds("max-age");
     parseTargeted(value);
     contentRangeOf(value);

@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { contentRangeOf } from "./content-range.ts";
-import { PIECES_MAX, Pieces } from "./pieces.ts";
 import { multipartBytes, multipartType, parseRanges, partHead, partsEnd } from "./ranges.ts";
 
 // RFC 9110 §14.4: "A Content-Range field value is invalid if it contains a range-resp that has a last-pos value less
@@ -12,68 +11,6 @@ test("Content-Range is read, or refused", () => {
   assert.deepEqual(contentRangeOf("bytes */1234"), { kind: "unsatisfied", sizeBytes: 1_234 });
   const bad = [undefined, "", "bytes 5-4/10", "bytes 0-10/10", "bytes */*", "items 0-1/2", "bytes 0-1", "bytes -1-2/3"];
   for (const text of bad) assert.equal(contentRangeOf(text), undefined, text);
-});
-
-// RFC 9111 §3.4: "A cache MAY combine these ranges into a single stored response, and reuse that response to satisfy
-// later requests, if they all share the same strong validator".
-test("pieces join where they touch, and tell what is missing", () => {
-  const pieces = new Pieces('"a"', 100);
-  assert.ok(pieces.add(10, 20) && pieces.add(40, 50) && pieces.add(20, 30) && pieces.add(45, 60));
-  assert.deepEqual(pieces.held, [
-    { start: 10, end: 30 },
-    { start: 40, end: 60 },
-  ]);
-  assert.deepEqual(pieces.missing(0, 100), [
-    { start: 0, end: 10 },
-    { start: 30, end: 40 },
-    { start: 60, end: 100 },
-  ]);
-  assert.deepEqual(pieces.missing(15, 45), [{ start: 30, end: 40 }]);
-  assert.deepEqual(pieces.missing(41, 59), []);
-  assert.ok(pieces.covers(10, 30) && !pieces.covers(10, 31) && !pieces.covers(9, 10));
-  assert.equal(pieces.heldBytes, 40);
-  assert.ok(pieces.add(0, 100) && pieces.isWhole && pieces.held.length === 1);
-});
-
-test("a piece that is none is a bug of the caller, and too many pieces are refused", () => {
-  const pieces = new Pieces('"a"', 10 * PIECES_MAX);
-  for (const [start, end] of [
-    [-1, 2],
-    [5, 5],
-    [0, 10 * PIECES_MAX + 1],
-  ] as const) {
-    assert.throws(() => pieces.add(start, end), RangeError);
-  }
-  for (let index = 0; index < PIECES_MAX; index += 1) assert.ok(pieces.add(index * 10, index * 10 + 5));
-  assert.equal(pieces.add(7, 8), false);
-  assert.equal(pieces.held.length, PIECES_MAX);
-  assert.equal(pieces.add(5, 10), true);
-  assert.equal(pieces.held.length, PIECES_MAX - 1);
-});
-
-test("pieces agree with a plain map of bytes on random stretches", () => {
-  let seed = 20_261_122;
-  const random = (below: number): number => {
-    seed = (Math.imul(seed, 1_103_515_245) + 12_345) & 0x7fff_ffff;
-    return (seed >>> 8) % below;
-  };
-  for (let round = 0; round < 200; round += 1) {
-    const size = 1 + random(60);
-    const pieces = new Pieces('"a"', size);
-    const bytes = new Set<number>();
-    for (let step = 0; step < 12; step += 1) {
-      const start = random(size);
-      const end = start + 1 + random(size - start);
-      pieces.add(start, end);
-      for (let at = start; at < end; at += 1) bytes.add(at);
-    }
-    const missing = pieces
-      .missing(0, size)
-      .flatMap(({ start, end }) => Array.from({ length: end - start }, (_, i) => start + i));
-    const expected = Array.from({ length: size }, (_, at) => at).filter((at) => !bytes.has(at));
-    assert.deepEqual(missing, expected);
-    assert.equal(pieces.heldBytes, bytes.size);
-  }
 });
 
 const parts = (...pairs: [number, number][]): object => ({

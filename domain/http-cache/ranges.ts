@@ -1,5 +1,10 @@
 /** Several ranges in one request (RFC 9110 §14.2, §15.3.7.2, §14.6). Pure. */
-import type { Piece } from "./pieces.ts";
+
+/** Bytes from `start` to `end` (exclusive). */
+export interface Piece {
+  readonly start: number;
+  readonly end: number;
+}
 
 /** `whole`: the Range is ignored. `parts`: in the order of their starts, none touching another. */
 export type Ranges =

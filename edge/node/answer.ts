@@ -4,6 +4,7 @@ import type { BodyWriter, RawExchange } from "../../lib/http/exchange.ts";
 import { prepare } from "../../lib/http/raw-prepared.ts";
 import type { Body } from "../cache/body.ts";
 import type { Described, Stored } from "../cache/stored.ts";
+import { sendRanges } from "./byteranges.ts";
 import { ownLines } from "./headers.ts";
 
 /** How much of a filling body is handed to a connection at once: what a slow one holds back is no more than this. */
@@ -29,6 +30,8 @@ export const answerHit = (exchange: RawExchange, stored: Stored, nowMs: number):
     ready = { answer: prepare(status, told + lines, stored.body), second };
     stored.ready = ready;
   }
+  const { headers, status } = ready.answer;
+  if (exchange.isConditional && status === 200 && sendRanges(exchange, headers, stored.body)) return;
   exchange.sendPrepared(ready.answer);
 };
 
@@ -38,6 +41,7 @@ export const answerWith = (exchange: RawExchange, content: Content): Promise<voi
   const lines = described.lines + ownLines(ageMs, { ...status, previous: described.cacheStatus });
   if (Buffer.isBuffer(body) || body.state === "whole") {
     const bytes = Buffer.isBuffer(body) ? body : body.view();
+    if (described.status === 200 && sendRanges(exchange, lines, bytes)) return undefined;
     // The whole rest in one write: the kernel takes what it can, the cached bytes are only referred to.
     exchange.send(described.status, lines, hasContent(described) ? bytes : EMPTY);
     return undefined;

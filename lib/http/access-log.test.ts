@@ -109,6 +109,7 @@ const entryOf = (entry: Partial<Omit<AccessEntry, "request">> & { host?: string;
     ...{ requestId: "r", signal: new AbortController().signal },
     header: () => undefined,
     fields: [],
+    isConditional: false,
     readBody: () => Promise.resolve(Buffer.alloc(0)),
   };
   return { request, httpMinor: 1, status: 200, sentBytes: 5, tookMs: 2, isWhole: true, ...rest };

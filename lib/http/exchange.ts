@@ -17,6 +17,8 @@ export interface RawRequest {
   readonly encrypted: boolean;
   /** Value of a header field by its lower-case name; repeated ones joined by `, ` (RFC 9110 §5.3). */
   header(name: string): string | undefined;
+  /** Range or a condition of RFC 9110 §13.1 is among its fields. */
+  readonly isConditional: boolean;
   /** All header fields as sent: name, value, name, value …; made on first use. */
   readonly fields: readonly string[];
   /** A valid `X-Request-Id` of the client, else one made on first use. */

@@ -98,6 +98,9 @@ export class H2Exchange implements AnsweredExchange, Timed, Sending {
   get remoteAddress(): string {
     return this.#port.remoteAddress;
   }
+  get isConditional(): boolean {
+    return this.#head.isConditional;
+  }
   get encrypted(): boolean {
     return this.#port.encrypted;
   }

@@ -79,6 +79,9 @@ export class Exchange implements RawExchange {
   get remoteAddress(): string {
     return this.#port.remoteAddress;
   }
+  get isConditional(): boolean {
+    return this.#head.isConditional;
+  }
   get encrypted(): boolean {
     return this.#port.encrypted;
   }
