@@ -222,7 +222,6 @@ const nodeConfigOf = ({ config, patienceMs = PATIENCE_MS }: EdgeDeps, sites: Sit
     ...{ host, port, cacheBytes, allowPrivateSources, nodeId, packagerUrls: config.edgePackagerUrls },
     tlsPort: config.edgeTlsPort ?? (hasCertificate ? TLS_PORT : null),
     isShared: config.edgeThreads > 1,
-    isTrusted: config.edgeConfig !== null,
     patienceMs,
     accessLog: edgeAccessLog === null ? null : { path: edgeAccessLog, format, every },
   };

@@ -33,6 +33,7 @@ import type { SiteRuntime } from "../site/runtime.ts";
 import { SiteServer } from "../site/server.ts";
 import { PLATFORM, ServedSites } from "../site/sites.ts";
 import { SiteObjects } from "../site/store.ts";
+import { hostnameOf } from "../site/target.ts";
 import type { Plan, Verdict } from "../site/verdict.ts";
 import { type Found, Peers, type PeersDeps } from "../threads/peers.ts";
 import type { AskMessage } from "../threads/protocol.ts";
@@ -56,8 +57,6 @@ export interface NodeConfig {
   readonly nodeId: string;
   /** Others listen on the same ports and read the same memory. */
   readonly isShared: boolean;
-  /** The configuration is the operator's own file. */
-  readonly isTrusted: boolean;
   /** Null: no line per request. */
   readonly accessLog: AccessLogConfig | null;
   /** What a viewer waits for an origin while something that has just expired could serve. */
@@ -168,7 +167,6 @@ export class EdgeNode {
     this.sites = new ServedSites({
       ...{ log, nowMs, allowPrivateSources: config.allowPrivateSources, accounts: deps.accounts },
       packagers: () => config.packagerUrls,
-      trusted: config.isTrusted,
     });
     this.#peers =
       deps.peers &&
@@ -272,13 +270,19 @@ export class EdgeNode {
       ...own,
       ...{ host: config.host, log, ready, reusePort: config.isShared },
       ...(this.#accessLog ? { accessLog: this.#accessLog } : {}),
-      hasHealth: ({ host }) => this.sites.find(host) === undefined,
+      hasHealth: ({ host, path }) => this.#hasHealth(host, path),
       handle: (exchange) => this.#route(exchange),
       noted: (exchange) => this.#count(exchange),
       refusedBytes: (bytes) => this.#count({ context: undefined, status: 400, wireBytes: bytes, firstByteMs: 0 }),
     });
     this.#listeners.push(listener);
     return listener;
+  }
+
+  /** Probes may come by any host that no site names; what is measured here is for no customer's viewers. */
+  #hasHealth(host: string, path: string): boolean {
+    const site = this.sites.find(host)?.site;
+    return site === undefined || (path !== "/metrics" && !site.hostnames.includes(hostnameOf(host)));
   }
 
   /** Phase "account". What no handler saw through was refused, and is nobody's. */

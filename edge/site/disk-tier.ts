@@ -38,9 +38,15 @@ interface Meta {
   readonly bornWallMs: number;
 }
 
+/** An address whose answers depend on the request. */
+export interface Varies {
+  /** Lower-case names of fields. */
+  readonly varies: readonly string[];
+}
+
 export class DiskTier {
   readonly #deps: DiskTierDeps;
-  readonly #reading = new Map<string, Promise<Stored | undefined>>();
+  readonly #reading = new Map<string, Promise<Stored | Varies | undefined>>();
 
   constructor(deps: DiskTierDeps) {
     this.#deps = deps;
@@ -67,13 +73,18 @@ export class DiskTier {
     else this.#deps.disk.remove(key);
   }
 
+  /** Answers of an address depend on these fields of the request: without this its variants are not found again. */
+  keepVarying(primaryKey: string, names: readonly string[]): void {
+    void this.#deps.disk.put(primaryKey, Buffer.from(JSON.stringify({ varies: names })), []);
+  }
+
   /** It was found to hold still. */
   renewed(stored: Stored): void {
     if (this.#deps.disk.has(stored.key)) void this.#deps.disk.updateMeta(stored.key, this.#metaOf(stored));
   }
 
   /** Reads it once for all who want it; undefined when it is not there, or damaged. */
-  read(key: string): Promise<Stored | undefined> {
+  read(key: string): Promise<Stored | Varies | undefined> {
     let reading = this.#reading.get(key);
     if (!reading) {
       reading = this.#read(key)
@@ -87,11 +98,12 @@ export class DiskTier {
     return reading;
   }
 
-  async #read(key: string): Promise<Stored | undefined> {
+  async #read(key: string): Promise<Stored | Varies | undefined> {
     const object = await this.#deps.disk.open(key);
     if (!object) return undefined;
     try {
-      const meta = JSON.parse(object.meta.toString()) as Meta; // written by #metaOf, and verified by its checksum
+      const meta = JSON.parse(object.meta.toString()) as Meta | Varies; // written here, and verified by its checksum
+      if ("varies" in meta) return meta;
       const body = this.#deps.allocate(object.sizeBytes);
       for (let at = 0; at < body.length; at += READ_BYTES) {
         await object.read(at, body.subarray(at, Math.min(body.length, at + READ_BYTES)));

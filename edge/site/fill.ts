@@ -74,6 +74,7 @@ export class SiteFill {
     } catch (error) {
       if (!(error instanceof UpstreamError)) this.#deps.log.error({ err: error, key: this.task.key }, "bug: a fill");
       const reason = error instanceof UpstreamError ? error.reason : "protocol";
+      this.#deps.metrics.originFailed(reason);
       this.#settle({ kind: "failed", isLate: reason === "first-byte" || reason === "idle", isBusy: reason === "busy" });
     }
   }
@@ -91,6 +92,7 @@ export class SiteFill {
   #ask(conditions: FieldList): Promise<OriginAnswer> {
     const { fields, runtime, target, key, stored } = this.task;
     const nowMs = this.#deps.nowMs();
+    this.#deps.metrics.asked();
     this.#seq = this.#deps.store.seq; // before it is asked: what is purged meanwhile is purged with it
     runtime.account.countOrigin(1, 0);
     const mayWait = stored === undefined || nowMs >= stored.staleUntilMs;
@@ -139,7 +141,8 @@ export class SiteFill {
     }
     if (answer.status === 206) return this.#pass(answer, "partial");
     const body = new FillingBody({ ...this.#deps, sizeBytes: answer.sizeBytes, maxBytes: this.#deps.objectBytesMax });
-    if (body.open()) return this.#pass(answer, "size");
+    const refusal = body.open();
+    if (refusal) return this.#pass(answer, refusal);
     await this.#stream(answer, body, verdict.store ? verdict.freshness : undefined);
   }
 
@@ -151,7 +154,9 @@ export class SiteFill {
 
   #pass(answer: OriginAnswer, reason: string): void {
     let isTaken = false;
-    this.#deps.store.uncacheable(this.task);
+    // Nothing is known of the address where our own memory is short, or where it answered somebody's credentials.
+    const isOfAddress = reason !== "busy" && this.task.requestField("authorization") === undefined;
+    if (isOfAddress) this.#deps.store.uncacheable(this.task, { isTooLarge: reason === "size" });
     this.#settle({
       kind: "passed",
       reason,
@@ -201,11 +206,14 @@ export class SiteFill {
         break;
       } catch (error) {
         if (body.isCovered) break;
+        // It is longer than may be kept, and had not said so: the next request is passed on.
+        if (error instanceof UpstreamError && error.reason === "size") this.#deps.store.uncacheable(this.task);
         const mayResume = tries < RESUMES_MAX && strongEtag !== undefined && body.sizeBytes !== undefined;
         answer = mayResume && isCut(error) ? await this.#resume(answer.originId, strongEtag, body) : undefined;
       }
     }
     this.#answer = undefined;
+    this.#deps.metrics.filled(answer ? "whole" : "broken", body.filledBytes);
     if (!answer) {
       this.isBroken = true;
       body.broken();
@@ -218,6 +226,10 @@ export class SiteFill {
   #came(body: FillingBody, chunk: Buffer): void {
     this.task.runtime.account.countOrigin(0, chunk.length);
     const refusal = body.append(chunk);
+    // No length was announced, so that its readers have to be cut off: the next ones get it past the cache.
+    if (refusal === "size" && body.sizeBytes === undefined) {
+      this.#deps.store.uncacheable(this.task, { isTooLarge: true });
+    }
     if (refusal) throw new UpstreamError(refusal);
     // The rest came in beside it.
     if (body.isCovered && body.sizeBytes !== undefined && body.filledBytes < body.sizeBytes) this.#answer?.drop();
@@ -260,7 +272,8 @@ export class SiteFill {
     const first = this.#answer;
     const etag = first && validatorsOf(first.fields).strongEtag;
     if (!body || !first || etag === undefined || body.sizeBytes === undefined) return;
-    const span = body.span(start);
+    // Another reader was faster: one of another thread may not know of its piece yet.
+    const span = body.isNear(start, 0) ? undefined : body.span(start);
     if (!span) return;
     const { originId } = first;
     const answer = await this.#part({ from: start, to: end, etag, originId, sizeBytes: body.sizeBytes });

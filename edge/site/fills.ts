@@ -4,6 +4,7 @@ import type { Log } from "../../lib/log/log.ts";
 import type { Allocate, ByteBudget } from "../cache/body.ts";
 import type { Described, Stored } from "../cache/stored.ts";
 import type { Rule } from "../config/sites.ts";
+import type { EdgeMetrics } from "../node/metrics.ts";
 import type { SiteFacts } from "./entry.ts";
 import { SiteFill, type Vary } from "./fill.ts";
 import type { SiteRuntime } from "./runtime.ts";
@@ -43,12 +44,13 @@ export interface SiteStore {
   readonly seq: number;
   keep(task: FillTask, kept: Kept): void;
   renewed(task: FillTask, stored: Stored): void;
-  /** Answers to this are for one request alone: for a while nobody waits for another's. */
-  uncacheable(task: FillTask): void;
+  /** Answers to this are for one request alone, or too large: for a while nobody waits for another's. */
+  uncacheable(task: FillTask, why: { readonly isTooLarge: boolean }): void;
 }
 
 export interface SiteFillDeps {
   readonly store: SiteStore;
+  readonly metrics: EdgeMetrics;
   readonly budget: ByteBudget;
   readonly allocate: Allocate;
   readonly objectBytesMax: number;

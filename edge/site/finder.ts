@@ -81,10 +81,7 @@ export class Finder {
       // One request beside the viewers'; the next is not before a second has passed.
       stored.askAgainAtMs = nowMs + STALE_RECHECK_MS;
       const beside = this.#deps.fills.join(this.#taskOf(request, plan, { key, stored }));
-      // Nobody waits for an answer that is for one request alone.
-      void beside?.fill.settled.then((outcome) => {
-        if (outcome.kind === "passed" && !beside.isJoined) outcome.take()?.drop();
-      });
+      if (beside) dropUntaken(beside);
     }
     const status: CacheStatusParts = { hit: true, ttlMs: stored.freshUntilMs - nowMs, detail: "stale" };
     return this.#shown(stored, "stale", status);
@@ -112,12 +109,15 @@ export class Finder {
     let key = firstKey;
     for (let tries = 1; tries <= TRIES_MAX; tries += 1) {
       if (objects.isUncacheable(key)) return { kind: "pass", status: { fwd, detail: UNCACHEABLE }, answer: undefined };
-      const restored = stored ? undefined : await objects.fromDisk(key);
+      const restored = stored ? undefined : await this.#fromDisk(request, plan, key);
       if (restored) return this.#have(request, plan, { key, stored: restored });
       const filling = this.#fillFor(request, this.#taskOf(request, plan, { key, stored }));
       if (!filling) return this.#instead(request, { stored, isLate: false, isBusy: true });
       const outcome = await this.#patiently(filling, plan, stored);
-      if (!outcome) return this.#instead(request, { stored, isLate: true, isBusy: false });
+      if (!outcome) {
+        dropUntaken(filling);
+        return this.#instead(request, { stored, isLate: true, isBusy: false });
+      }
       const verdict = this.#settled(request, { ...filling, outcome, fwd, stored });
       if (verdict !== "again") return verdict;
       const vary = outcome.kind === "body" ? outcome.vary : undefined; // known before anything is stored under it
@@ -145,6 +145,15 @@ export class Finder {
       timer = setTimeout(() => resolve(undefined), Math.max(usualMs, this.#deps.patienceMs));
     });
     return Promise.race([fill.settled, late]).finally(() => clearTimeout(timer));
+  }
+
+  /** What the disk has; that it varies is learned from there too. */
+  async #fromDisk(request: Asked, plan: Plan, key: string): Promise<Stored | undefined> {
+    const { objects } = this.#deps;
+    const stored = await objects.fromDisk(key);
+    if (stored || objects.varyNames(plan.key) === undefined) return stored;
+    const variant = this.#keyOf(request, plan);
+    return variant === key ? undefined : objects.fromDisk(variant);
   }
 
   #fillFor(request: Asked, task: FillTask): Filling | undefined {
@@ -200,6 +209,14 @@ export class Finder {
     return { kind: "problem", result: "failed", refusal: { code, data: { path } } };
   }
 }
+
+/** Nobody waits for what comes of it: an answer for one request alone must not hold its connection. */
+const dropUntaken = ({ fill, isJoined }: Filling): void => {
+  if (isJoined) return;
+  void fill.settled.then((outcome) => {
+    if (outcome.kind === "passed") outcome.take()?.drop();
+  });
+};
 
 /** For nobody. */
 const NOT_PREFETCHED: Verdict = { kind: "problem", result: "refused", refusal: { code: "NOT_FOUND" } };

@@ -6,7 +6,7 @@ import { describe } from "./entry.ts";
 import type { SiteRuntime } from "./runtime.ts";
 import type { Verdict } from "./verdict.ts";
 
-/** Larger ones are asked for again by the thread that has the viewer. */
+/** Larger ones, and those of a size that is not told, are asked for again by the thread that has the viewer. */
 const BODY_BYTES_MAX = 8 * 1024 * 1024;
 
 export interface ForOneDeps {
@@ -23,6 +23,10 @@ type Passed = Extract<Verdict, { kind: "pass" }>;
 export const forOne = (verdict: Passed, { account }: SiteRuntime, deps: ForOneDeps): Verdict => {
   const { answer, status } = verdict;
   if (!answer) return verdict;
+  if (answer.sizeBytes === undefined) {
+    answer.drop();
+    return { ...verdict, answer: undefined };
+  }
   const body = new FillingBody({ ...deps, sizeBytes: answer.sizeBytes, maxBytes: BODY_BYTES_MAX });
   if (body.open()) {
     answer.drop();

@@ -20,8 +20,6 @@ export interface ServedSitesDeps {
   readonly packagers: () => readonly string[];
   /** Counts what requests for a hostname cost. */
   readonly accounts: Accounts;
-  /** A file's word is the operator's; what came over the bus may not lead into private networks. */
-  readonly trusted: boolean;
 }
 
 /** Transfers of a former configuration end by themselves until then. */
@@ -183,14 +181,15 @@ export class ServedSites {
   }
 
   async #open(site: Site): Promise<OriginSet> {
-    const { log, nowMs, allowPrivateSources, packagers, trusted } = this.#deps;
+    const { log, nowMs, packagers } = this.#deps;
     const [hostname = ""] = site.hostnames;
     const made = site.origins.filter((origin) => !isLive(origin)).map((origin) => this.#origin(origin));
     return new OriginSet({
       origins: await Promise.all(made),
       parents: site.parents,
       ...(site.health ? { health: site.health } : {}),
-      ...{ packagers, site: hostname, trusted, allowPrivateSources, nowMs, log, random: Math.random },
+      // A file is the operator's own word, and a signed revision that of a platform's admin (design §9).
+      ...{ packagers, site: hostname, trusted: true, nowMs, log, random: Math.random },
     });
   }
 

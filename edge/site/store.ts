@@ -8,6 +8,8 @@ import type { FillTask, Kept, SiteStore } from "./fills.ts";
 
 /** How long it is remembered that answers to an address are for one request alone ("hit for miss"). */
 const UNCACHEABLE_MS = 120_000;
+/** So long where one was too large: its readers were cut off when that was seen. */
+const TOO_LARGE_MS = 3_600_000;
 const UNCACHEABLE_MAX = 100_000;
 /** Addresses whose answers depend on the request, and how many answers each may have. */
 const VARYING_MAX = 50_000;
@@ -17,6 +19,11 @@ interface Varying {
   readonly names: readonly string[];
   /** Keys of its variants, the oldest first. */
   readonly keys: Set<string>;
+}
+
+interface Uncacheable {
+  readonly untilMs: number;
+  readonly isTooLarge: boolean;
 }
 
 export interface SiteObjectsDeps {
@@ -34,7 +41,7 @@ export class SiteObjects implements SiteStore {
   readonly #nowMs: () => number;
   readonly #disk: DiskTier | undefined;
   readonly #purges: Purges | undefined;
-  readonly #uncacheableUntilMs = new LRUCache<string, number>({ max: UNCACHEABLE_MAX });
+  readonly #uncacheable = new LRUCache<string, Uncacheable>({ max: UNCACHEABLE_MAX });
   readonly #varying = new LRUCache<string, Varying>({ max: VARYING_MAX });
 
   constructor({ cache, nowMs, disk, purges }: SiteObjectsDeps) {
@@ -75,6 +82,11 @@ export class SiteObjects implements SiteStore {
   async fromDisk(key: string): Promise<Stored | undefined> {
     if (!this.#disk?.has(key)) return undefined;
     const stored = await this.#disk.read(key);
+    if (stored && "varies" in stored) {
+      // Its variants have keys of their own: whoever asks can tell them now.
+      if (!this.#varying.has(key)) this.#varying.set(key, { names: stored.varies, keys: new Set() });
+      return undefined;
+    }
     // Somebody may have been faster: what is in memory is at least as new.
     const known = this.#cache.get(key);
     if (known || !stored) return known;
@@ -89,15 +101,15 @@ export class SiteObjects implements SiteStore {
   }
 
   isUncacheable(key: string): boolean {
-    const untilMs = this.#uncacheableUntilMs.get(key);
-    return untilMs !== undefined && this.#nowMs() < untilMs;
+    const known = this.#uncacheable.get(key);
+    return known !== undefined && this.#nowMs() < known.untilMs;
   }
 
   keep(task: FillTask, kept: Kept): void {
     const { vary } = kept;
     const key = vary ? this.#variant(task.primaryKey, vary.names, vary.key) : task.primaryKey;
     if (!vary) this.#varying.delete(task.primaryKey);
-    this.#uncacheableUntilMs.delete(key);
+    this.#uncacheable.delete(key);
     const { tags, seq } = kept;
     const { primaryKey, target, runtime } = task;
     const mark = target.indexOf("?");
@@ -113,12 +125,14 @@ export class SiteObjects implements SiteStore {
     this.#disk?.renewed(stored);
   }
 
-  uncacheable(task: FillTask): void {
-    this.#uncacheableUntilMs.set(task.key, this.#nowMs() + UNCACHEABLE_MS);
+  uncacheable(task: FillTask, { isTooLarge }: { readonly isTooLarge: boolean }): void {
+    const untilMs = this.#nowMs() + (isTooLarge ? TOO_LARGE_MS : UNCACHEABLE_MS);
+    this.#uncacheable.set(task.key, { untilMs, isTooLarge });
   }
 
+  /** An answer's head would let it be kept: that says nothing of its size. */
   cacheable(key: string): void {
-    this.#uncacheableUntilMs.delete(key);
+    if (!this.#uncacheable.get(key)?.isTooLarge) this.#uncacheable.delete(key);
   }
 
   /** Forgets an address with all that it varies by. */
@@ -140,6 +154,7 @@ export class SiteObjects implements SiteStore {
       this.invalidate(primaryKey);
       varying = { names, keys: new Set() };
       this.#varying.set(primaryKey, varying);
+      this.#disk?.keepVarying(primaryKey, names);
     }
     varying.keys.delete(key);
     varying.keys.add(key);
