@@ -23,7 +23,7 @@ export interface Stored {
   readonly key: string;
   described: Described;
   readonly body: Buffer;
-  /** Of a live object, the folder of the stream on the origin that it came from: its ETag means something there only. */
+  /** Of a live object, the stream's folder on the origin that it came from: its ETag means something there only. */
   readonly base: string;
   /** When it was last known to be what the origin has; Age counts from here. */
   bornAtMs: number;

@@ -66,7 +66,7 @@ export interface EdgeDeps {
   /** Monotonic ms of an edge with one thread; freshness never depends on the wall clock. */
   readonly nowMs?: () => number;
   readonly timeouts?: UpstreamTimeouts;
-  /** The least that a viewer waits for an origin while something that has just expired could serve: 2 ms unless told. */
+  /** The least that a viewer waits for an origin while what has just expired could serve: 2 ms unless told. */
   readonly patienceMs?: number;
 }
 export interface Edge extends Ports {

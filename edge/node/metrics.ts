@@ -86,7 +86,8 @@ export type Contexts = Readonly<Record<Result, Context>>;
 
 /** One for each way of answering, so that a request makes none. */
 export const accountedContexts = (account: AccountRow, customer: string): Contexts =>
-  Object.fromEntries(RESULTS.map((result) => [result, { result, account, customer }])) as unknown as Contexts; // as above
+  // One for each of the type's values, which fromEntries can't see.
+  Object.fromEntries(RESULTS.map((result) => [result, { result, account, customer }])) as unknown as Contexts;
 
 /** Answered without asking an origin. */
 export const isHit = (result: Result): boolean => result === "hit" || result === "stale";

@@ -161,7 +161,7 @@ export class EdgeNode {
       ...state,
       policy,
       find: (request, plan) => this.#find(request, plan),
-      cacheable: (key) => objects.cacheable(key),
+      cacheable: (key) => (this.#isElsewhere(key) ? this.#peers?.cacheable(key) : objects.cacheable(key)),
       invalidate: (key) => (this.#isElsewhere(key) ? this.#peers?.invalidate(key) : objects.invalidate(key)),
     });
     this.sites = new ServedSites({
@@ -176,6 +176,7 @@ export class EdgeNode {
         find: (asked) => this.#findFor(asked),
         used: (key) => void this.cache.get(key),
         invalidate: (key) => objects.invalidate(key),
+        cacheable: (key) => objects.cacheable(key),
       });
     if (this.#peers) this.cache.onGone = (key) => this.#peers?.gone([key]);
     this.metrics.watch({
@@ -232,7 +233,8 @@ export class EdgeNode {
     const peers = this.#peers;
     if (!peers || peers.isOwn(plan.key)) return this.finder.find(request, plan);
     const { key, target } = plan;
-    return peers.find(request, { key, owner: key, target }) as Verdict | Promise<Verdict>; // redirects are of live media
+    // Redirects are of live media alone.
+    return peers.find(request, { key, owner: key, target }) as Verdict | Promise<Verdict>;
   }
 
   #liveElsewhere(exchange: RawExchange, { tenant, streamId }: Target): LiveVerdict | Promise<LiveVerdict> | undefined {

@@ -45,7 +45,7 @@ export interface Vary {
 }
 
 const RESUMES_MAX = 3;
-/** A revalidation that is not answered by then is given up while what is stored may serve: viewers don't wait for it. */
+/** A revalidation without an answer by then is given up while what is stored may serve: viewers don't wait for it. */
 const REVALIDATE_FIRST_BYTE_MS = 1_000;
 
 export class SiteFill {

@@ -1,5 +1,5 @@
 /**
- * Phases "lookup" and "fill": what the cache has for a request, and what is done where that is nothing, or nothing fresh
+ * Phases "lookup" and "fill": what the cache has for a request, and what is done where there is none, or none fresh
  * (RFC 9111 §4). Nothing is written to the viewer here.
  */
 import type { CacheStatusParts, Forwarded } from "../../domain/http-cache/cache-status.ts";

@@ -4,8 +4,8 @@
  *   parse → guard → lookup → fill | pass → answer
  *
  * parse: one name for each thing (target.ts). guard: a signed URL, where the site wants one. lookup and fill: what the
- * cache has, and one fetch for all who wait (finder.ts, fill.ts); pass: what is for one request alone (pass.ts). answer:
- * conditions, ranges, bytes (node/answer.ts).
+ * cache has, and one fetch for all who wait (finder.ts, fill.ts); pass: what is for one request alone (pass.ts).
+ * answer: conditions, ranges, bytes (node/answer.ts).
  */
 import type { CachePolicy } from "../../domain/cache-policy/cache-policy.ts";
 import type { CacheStatusParts } from "../../domain/http-cache/cache-status.ts";
