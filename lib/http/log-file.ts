@@ -1,7 +1,7 @@
 /**
  * A file that lines are appended to, with a bound: when it is full it becomes `<path>.1`, in place of the former one,
- * and another begins. Several threads may append to one path; who finds that the file was moved, by another thread or by
- * logrotate, goes on in the new one.
+ * and another begins. Several threads may append to one path; who finds that the file was moved, by another thread or
+ * by logrotate, goes on in the new one.
  */
 import { type FileHandle, open, rename, stat } from "node:fs/promises";
 
