@@ -218,6 +218,8 @@ const openControl = async (self: Process, db: Database, edgePublicUrl: string): 
 interface Endpoints {
   gateway: string | null;
   edge: string | null;
+  edgeTls: string | null;
+  edgeAdmin: string | null;
   streamers: readonly string[];
   packager: string | null;
   health: string | null;
@@ -272,6 +274,8 @@ const openEdge = async (self: Process, edgePort: number, endpoints: Endpoints): 
   const edge = await startEdge({ config, broker: self.hasBroker ? self.broker : null, log, clock: systemClock });
   self.onStop("edge", () => edge.stop());
   endpoints.edge = baseUrlOf(config.host, edge.port);
+  if (edge.tlsPort !== null) endpoints.edgeTls = baseUrlOf(config.host, edge.tlsPort).replace("http:", "https:");
+  if (edge.adminPort !== undefined) endpoints.edgeAdmin = baseUrlOf(config.host, edge.adminPort);
 };
 
 const openFront = async (self: Process, endpoints: Endpoints, edgePublicUrl: string): Promise<void> => {
@@ -326,7 +330,8 @@ const start = async (self: Process): Promise<void> => {
   const { config } = self;
   claimDataDir(config.dataDir);
   for (const warning of config.warnings) self.log.warn(warning);
-  const endpoints: Endpoints = { gateway: null, edge: null, streamers: [], packager: null, health: null };
+  const nowhere = { gateway: null, edge: null, edgeTls: null, edgeAdmin: null, packager: null, health: null };
+  const endpoints: Endpoints = { ...nowhere, streamers: [] };
   const db = self.has("control") ? await openStore(self) : undefined;
   if (self.hasBroker) {
     await self.makeBroker();
@@ -354,6 +359,8 @@ const start = async (self: Process): Promise<void> => {
     dataDir,
     gatewayUrl: endpoints.gateway && (config.publicUrl ?? endpoints.gateway),
     edgeUrl: endpoints.edge && edgePublicUrl,
+    edgeTlsUrl: endpoints.edgeTls,
+    edgeAdminUrl: endpoints.edgeAdmin,
     streamerUrls: endpoints.streamers,
     packagerUrl: endpoints.packager && `${endpoints.packager}${config.packager?.urlPrefix}`,
     demoPath,

@@ -13,7 +13,7 @@ export const ROLE_DOCS: Readonly<Record<Role, string>> = {
   control: "Channels, their supervisors, tenants and the edges' snapshots; the only role that uses the database.",
   streamer: "Takes sources in with ffmpeg and serves live HLS and DASH.",
   packager: "Makes HLS and DASH out of stored MP4 files on demand; runs alone too, without any other server.",
-  edge: "A pull-through cache in front of the streamers; viewers talk to it.",
+  edge: "The cache that viewers talk to; with a file of sites it runs alone too, in front of anybody's origin.",
 };
 
 /** The actors of the role control; each may also be a process of its own, under the name of its folder. */

@@ -3,6 +3,9 @@ export interface WelcomeFacts {
   readonly host: string;
   readonly gatewayUrl: string | null;
   readonly edgeUrl: string | null;
+  /** Of the edge: over TLS, and its operator's door; null where they are not. */
+  readonly edgeTlsUrl: string | null;
+  readonly edgeAdminUrl: string | null;
   readonly streamerUrls: readonly string[];
   /** What the addresses of stored files begin with; null without a packager. */
   readonly packagerUrl: string | null;
@@ -25,6 +28,8 @@ export const welcome = (facts: WelcomeFacts): string => {
     lines.push(line("API", `${gatewayUrl}/api/v1`), line("Reference", `${gatewayUrl}/api/docs`));
   }
   if (edgeUrl !== null) lines.push(line("Edge", edgeUrl));
+  if (facts.edgeTlsUrl !== null) lines.push(line("Edge, TLS", facts.edgeTlsUrl));
+  if (facts.edgeAdminUrl !== null) lines.push(line("Edge, admin", facts.edgeAdminUrl));
   if (facts.streamerUrls.length > 0) lines.push(line("Streamers", facts.streamerUrls.join(", ")));
   if (facts.packagerUrl !== null) lines.push(line("Packager", facts.packagerUrl));
   if (madeKey !== null) lines.push(line("Admin key", `${madeKey}   (shown this once: keep it)`));
