@@ -1,6 +1,7 @@
 /** A thread of the edge: its own part of the cache, and listeners on the ports that all of them share. */
 import { parentPort, workerData } from "node:worker_threads";
 import { systemClock } from "../../lib/clock.ts";
+import { ConfigError } from "../../lib/config/config-error.ts";
 import { makeLog } from "../../lib/log/log.ts";
 import { metricsOfThread, showElsewhere } from "../../lib/metrics/metrics.ts";
 import { Accounts } from "../analytics/accounts.ts";
@@ -99,7 +100,10 @@ const run = async (): Promise<void> => {
     }
   };
   main.on("message", (order: Order) => {
-    obey(order).catch((error: unknown) => say({ type: "failed", message: (error as Error).message }));
+    obey(order).catch((error: Error) => {
+      const variable = error instanceof ConfigError ? error.variable : undefined;
+      say({ type: "failed", message: error.message, variable });
+    });
   });
 };
 

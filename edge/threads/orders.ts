@@ -34,7 +34,8 @@ export type Order =
 
 export type Report =
   | { readonly type: "listening"; readonly port: number; readonly tlsPort: number | null }
-  | { readonly type: "failed"; readonly message: string }
+  /** `variable`: what is wrong is the configuration's. */
+  | { readonly type: "failed"; readonly message: string; readonly variable: string | undefined }
   | { readonly type: "accounts"; readonly deltas: readonly AccountDelta[] }
   /** Somebody asked for a channel that is not known. */
   | { readonly type: "missed"; readonly id: number }

@@ -7,6 +7,7 @@ import { once } from "node:events";
 import { MessageChannel, type MessagePort, Worker } from "node:worker_threads";
 import type { Snapshot } from "../../contracts/fleet.ts";
 import type { AccountDelta } from "../../domain/accounting/columns.ts";
+import { ConfigError } from "../../lib/config/config-error.ts";
 import type { Readiness } from "../../lib/http/health.ts";
 import type { Log } from "../../lib/log/log.ts";
 import { metricsText } from "../../lib/metrics/metrics.ts";
@@ -154,8 +155,7 @@ export class Threads {
         this.#listening[index]?.({ port: report.port, tlsPort: report.tlsPort });
         break;
       case "failed":
-        this.#deps.log.error({ index, message: report.message }, "a thread of the edge could not do what it was told");
-        this.#failed(new Error(report.message));
+        this.#heardFailure(index, report);
         break;
       case "accounts":
         this.#deps.counted(report.deltas);
@@ -175,6 +175,13 @@ export class Threads {
       case "closed":
         break;
     }
+  }
+
+  #heardFailure(index: number, { message, variable }: Extract<Report, { type: "failed" }>): void {
+    if (variable === undefined) {
+      this.#deps.log.error({ index, message }, "a thread of the edge could not do what it was told");
+      this.#failed(new Error(message));
+    } else this.#failed(new ConfigError(variable, message.slice(variable.length + 2)));
   }
 
   #terminate(): void {
