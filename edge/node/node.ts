@@ -172,7 +172,7 @@ export class EdgeNode {
       deps.peers &&
       new Peers({
         ...deps.peers,
-        nowMs,
+        ...{ nowMs, log },
         find: (asked) => this.#findFor(asked),
         used: (key) => void this.cache.get(key),
         invalidate: (key) => objects.invalidate(key),
@@ -241,7 +241,7 @@ export class EdgeNode {
     const owner = `${tenant}/${streamId}`;
     if (!this.#peers || this.#peers.isOwn(owner)) return undefined;
     const { target } = exchange;
-    const found = this.#peers.find(exchange, { key: `live ${target}`, owner, target });
+    const found = this.#peers.find(exchange, { key: `${LIVE_KEY}${target}`, owner, target });
     return found as LiveVerdict | Promise<LiveVerdict>; // live media is never passed on unkept
   }
 
@@ -249,8 +249,8 @@ export class EdgeNode {
   #findFor(asked: AskMessage & Asked): Found | Promise<Found> {
     const { host, path, query } = asked;
     const runtime = this.sites.find(host) ?? (isStored(path) ? this.sites.platform : null);
-    const isLive = path.startsWith("/live/") && (!runtime || hasLive(runtime));
-    if (this.live && isLive) {
+    // The asking thread has decided which of the two it is, by the path as the viewer wrote it.
+    if (this.live && asked.key.startsWith(LIVE_KEY)) {
       const parsed = parseTarget(query === "" ? path : `${path}?${query}`);
       if ("refusal" in parsed) return { kind: "problem", result: "refused", refusal: parsed.refusal };
       return this.live.find(parsed.target);
@@ -258,6 +258,8 @@ export class EdgeNode {
     if (!runtime) return { kind: "problem", result: "refused", refusal: { code: "SITE_UNKNOWN", data: { host } } };
     const plan = this.siteServer.plan(runtime, path, query);
     if ("code" in plan) return { kind: "problem", result: "refused", refusal: plan };
+    // While a configuration is changing, the threads may not agree on whose the host is.
+    if (plan.key !== asked.key) return { kind: "pass", status: { fwd: "bypass" }, answer: undefined };
     return this.#findSiteFor(asked, plan);
   }
 
@@ -342,6 +344,9 @@ const tenantContexts = (accounts: Accounts): ((tenant: string | undefined) => Co
     return contexts;
   };
 };
+
+/** Of live media between threads; sites' keys begin with a customer and a slash. */
+const LIVE_KEY = "live ";
 
 /** The packagers' paths (design §9). */
 const isStored = (path: string): boolean => /^\/(?:i|hls|dash)\//.test(path);

@@ -73,10 +73,19 @@ export class SiteFill {
       await this.#run();
     } catch (error) {
       if (!(error instanceof UpstreamError)) this.#deps.log.error({ err: error, key: this.task.key }, "bug: a fill");
+      this.#giveUp();
       const reason = error instanceof UpstreamError ? error.reason : "protocol";
       this.#deps.metrics.originFailed(reason);
       this.#settle({ kind: "failed", isLate: reason === "first-byte" || reason === "idle", isBusy: reason === "busy" });
     }
+  }
+
+  /** Whatever went wrong, readers must not wait for what will not come. */
+  #giveUp(): void {
+    this.#answer?.drop();
+    if (this.#body?.state !== "filling") return;
+    this.isBroken = true;
+    this.#body.broken();
   }
 
   async #run(): Promise<void> {
@@ -206,8 +215,6 @@ export class SiteFill {
         break;
       } catch (error) {
         if (body.isCovered) break;
-        // It is longer than may be kept, and had not said so: the next request is passed on.
-        if (error instanceof UpstreamError && error.reason === "size") this.#deps.store.uncacheable(this.task);
         const mayResume = tries < RESUMES_MAX && strongEtag !== undefined && body.sizeBytes !== undefined;
         answer = mayResume && isCut(error) ? await this.#resume(answer.originId, strongEtag, body) : undefined;
       }

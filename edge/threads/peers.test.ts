@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, type TestContext, test } from "node:test";
 import { MessageChannel } from "node:worker_threads";
+import { quietLog } from "../../lib/log/log.ts";
 import { until } from "../../test/support/platform.ts";
 import { allocateShared, ByteBudget, FillingBody } from "../cache/body.ts";
 import { type Stored, storedOf } from "../cache/stored.ts";
@@ -28,10 +29,13 @@ const twoPeers = (t: TestContext, find: PeersDeps["find"]) => {
   const asked: Parameters<PeersDeps["find"]>[0][] = [];
   const used: string[] = [];
   const invalidated: string[] = [];
+  const cacheable: string[] = [];
   let atMs = 0;
   const common = {
     ...{ nowMs: () => atMs, used: (key: string) => used.push(key) },
     invalidate: (key: string) => void invalidated.push(key),
+    cacheable: (key: string) => void cacheable.push(key),
+    log: quietLog,
   };
   const here = new Peers({
     ...common,
@@ -55,7 +59,7 @@ const twoPeers = (t: TestContext, find: PeersDeps["find"]) => {
   const pass = (ms: number): void => {
     atMs += ms;
   };
-  return { here, owner, asked, used, invalidated, pass };
+  return { here, owner, asked, used, invalidated, cacheable, pass };
 };
 const bytesOf = (found: Found): string => {
   if (found.kind === "hit") return found.stored.body.toString();
@@ -90,6 +94,38 @@ describe("a thread that wants another one's object", () => {
     await here.find(requestWith(), WANTED);
     assert.ok(asked.length >= 3);
     assert.deepEqual(invalidated, [KEY]);
+  });
+
+  test("asks again once the owner has forgotten all, whatever it was told before that", async (t) => {
+    const { here, owner, asked } = twoPeers(t, () => ({ kind: "hit", stored: storedWith() }));
+    const told = here.find(requestWith(), WANTED);
+    await until("the owner to be asked", () => asked[0]);
+    owner.forget(); // behind its answer on the same way
+    await told;
+    await until("all to be forgotten", () => (here.find(requestWith(), WANTED) instanceof Promise ? true : undefined));
+  });
+
+  test("does not wait with a viewer for what is told to a prefetch", async (t) => {
+    const { here } = twoPeers(t, ({ isPrefetch }) =>
+      isPrefetch
+        ? { kind: "problem", result: "refused", refusal: { code: "NOT_FOUND" } }
+        : { kind: "hit", stored: storedWith() },
+    );
+    const prefetched = here.find({ ...requestWith(), isPrefetch: true }, WANTED);
+    const viewed = here.find(requestWith(), WANTED);
+    assert.equal((await prefetched).kind, "problem");
+    assert.equal(bytesOf(await viewed), "hello world");
+  });
+
+  test("is told of a failure when the owner fails, and may tell it what can be kept", async (t) => {
+    const { here, cacheable } = twoPeers(t, () => {
+      throw new Error("a bug");
+    });
+    const found = await here.find(requestWith(), WANTED);
+    assert.ok(found.kind === "problem" && found.refusal.code === "EDGE_BUSY");
+    here.cacheable(KEY);
+    await until("the owner to know", () => cacheable[0]);
+    assert.deepEqual(cacheable, [KEY]);
   });
 
   test("does not keep what varies, and asks for each that waited", async (t) => {

@@ -6,6 +6,7 @@
 import type { MessagePort } from "node:worker_threads";
 import { LRUCache } from "lru-cache";
 import type { HeaderLines } from "../../lib/http/exchange.ts";
+import type { Log } from "../../lib/log/log.ts";
 import type { Body, FillingBody } from "../cache/body.ts";
 import type { Stored } from "../cache/stored.ts";
 import type { Asked } from "../site/finder.ts";
@@ -21,8 +22,11 @@ export interface PeersDeps {
   readonly find: (asked: AskMessage & Asked) => Found | Promise<Found>;
   /** An address of this thread was changed through another one. */
   readonly invalidate: (key: string) => void;
+  /** Answers to an address of this thread may be kept after all, another one has seen. */
+  readonly cacheable: (key: string) => void;
   /** Something of this thread was used elsewhere. */
   readonly used: (key: string) => void;
+  readonly log: Log;
   /** Monotonic. */
   readonly nowMs: () => number;
 }
@@ -93,7 +97,8 @@ export class Peers {
       if (this.#used.size < USED_MAX) this.#used.set(view.key, wanted.owner);
       return { kind: "hit", stored: view };
     }
-    const isPlain = request.header("authorization") === undefined;
+    // A prefetch may be told that it is not worth it: no viewer's request waits for that.
+    const isPlain = !request.isPrefetch && request.header("authorization") === undefined;
     const asking = isPlain ? this.#asking.get(key) : undefined;
     // What varies by the request may be another for this one.
     if (asking) return asking.then((found) => (isForOne(found) ? this.#ask(request, wanted) : found));
@@ -120,9 +125,17 @@ export class Peers {
     this.#say(ownerOf(key, this.count), { type: "invalidate", key });
   }
 
-  /** Nothing that was shared is used any more: configuration or purges have changed what it stands for. */
+  cacheable(key: string): void {
+    this.#say(ownerOf(key, this.count), { type: "cacheable", key });
+  }
+
+  /**
+   * Nothing that was shared is used any more: configuration or purges have changed what it stands for. The others hear
+   * of that from this thread too, behind all that it has told them before: they may have learnt of the change sooner.
+   */
   forget(): void {
     this.#views.clear();
+    for (const port of this.#deps.ports) port?.postMessage({ type: "forget" } satisfies PeerMessage);
   }
 
   close(): void {
@@ -172,8 +185,14 @@ export class Peers {
       case "gone":
         for (const key of message.keys) this.#views.delete(key);
         break;
+      case "forget":
+        this.#views.clear();
+        break;
       case "invalidate":
         this.#deps.invalidate(message.key);
+        break;
+      case "cacheable":
+        this.#deps.cacheable(message.key);
         break;
       case "used":
         for (const key of message.keys) this.#deps.used(key);
@@ -184,7 +203,13 @@ export class Peers {
   async #answer(from: number, message: AskMessage): Promise<void> {
     const { fields, path } = message;
     const header = (name: string): string | undefined => fieldIn(fields, name);
-    const verdict = await this.#deps.find({ ...message, header, path });
+    // The other side waits: whatever goes wrong here, it hears of an answer.
+    const verdict = await Promise.resolve()
+      .then(() => this.#deps.find({ ...message, header, path }))
+      .catch((error: unknown) => {
+        this.#deps.log.error({ err: error, key: message.key }, "bug: what another thread asked for can't be found");
+        return BUSY;
+      });
     this.#say(from, { type: "told", id: message.id, told: this.#tell({ to: from, key: message.key }, verdict) });
   }
 
