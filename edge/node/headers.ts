@@ -1,17 +1,10 @@
 /** Header lines of the edge's answers. */
 import { type CacheStatusParts, cacheStatus } from "../../domain/http-cache/cache-status.ts";
+import { OPEN_TO_ALL } from "../../lib/http/cors.ts";
 import type { HeaderLines } from "../../lib/http/exchange.ts";
 
-const EXPOSED = "Accept-Ranges, Age, Cache-Status, Content-Length, Content-Range, Date, ETag, Last-Modified";
-/** On every answer of the platform's own media: players live on other hosts, and measure what they load. */
-export const OPEN_TO_ALL: HeaderLines = [
-  "Access-Control-Allow-Origin: *",
-  `Access-Control-Expose-Headers: ${EXPOSED}`,
-  "Cross-Origin-Resource-Policy: cross-origin",
-  "Timing-Allow-Origin: *",
-  "X-Content-Type-Options: nosniff",
-  "",
-].join("\r\n");
+export { OPEN_TO_ALL };
+
 export const ALLOWED_METHODS = "GET, HEAD, OPTIONS";
 export const PREFLIGHT: HeaderLines = [
   `${OPEN_TO_ALL}Access-Control-Allow-Methods: ${ALLOWED_METHODS}`,

@@ -1,4 +1,5 @@
 /** Conditional requests and ranges (RFC 9110 §13, §14) against one representation. Pure. */
+import { httpDateMs } from "../../domain/http-cache/http-date.ts";
 import { parseRange } from "./range.ts";
 
 /** Validators of the representation, as they stand in its header fields. */
@@ -24,53 +25,8 @@ export type RangeChoice =
 
 const WHOLE: RangeChoice = { kind: "whole" };
 
-const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-const TIME = "(\\d\\d):(\\d\\d):(\\d\\d)";
-const MONTH = `(${MONTHS.join("|")})`;
-const IMF = new RegExp(`^[A-Z][a-z]{2}, (\\d\\d) ${MONTH} (\\d{4}) ${TIME} GMT$`);
-const RFC_850 = new RegExp(`^[A-Z][a-z]+, (\\d\\d)-${MONTH}-(\\d\\d) ${TIME} GMT$`);
-const ASCTIME = new RegExp(`^[A-Z][a-z]{2} ${MONTH} ([ \\d]\\d) ${TIME} (\\d{4})$`);
-
-/** RFC 9110 §5.6.7: two digits of a year that would be more than 50 years ahead are of the past. */
-const fullYear = (digits: number, nowMs: number): number => {
-  const present = new Date(nowMs).getUTCFullYear();
-  const year = present - (present % 100) + digits;
-  return year > present + 50 ? year - 100 : year;
-};
-
-interface Parts {
-  readonly day: string;
-  readonly month: string;
-  readonly year: number;
-  readonly time: readonly string[];
-}
-const utcMs = ({ day, month, year, time }: Parts): number => {
-  const [hour = 0, minute = 0, second = 0] = time.map(Number);
-  if (hour > 23 || minute > 59 || second > 60) return Number.NaN;
-  const ms = Date.UTC(year, MONTHS.indexOf(month), Number(day), hour, minute, second);
-  return new Date(ms).getUTCDate() === Number(day) || second === 60 ? ms : Number.NaN;
-};
-
-/** An HTTP-date in any of its three forms (RFC 9110 §5.6.7) as ms since 1970; undefined for anything else. */
-export const httpDateMs = (text: string, nowMs: number = Date.now()): number | undefined => {
-  const imf = IMF.exec(text);
-  const rfc850 = imf ? null : RFC_850.exec(text);
-  const asctime = imf || rfc850 ? null : ASCTIME.exec(text);
-  let ms = Number.NaN;
-  if (imf) {
-    const [, day = "", month = "", year, ...time] = imf;
-    ms = utcMs({ day, month, year: Number(year), time });
-  } else if (rfc850) {
-    const [, day = "", month = "", year, ...time] = rfc850;
-    ms = utcMs({ day, month, year: fullYear(Number(year), nowMs), time });
-  } else if (asctime) {
-    const [, month = "", day = "", ...rest] = asctime;
-    ms = utcMs({ day, month, year: Number(rest[3]), time: rest.slice(0, 3) });
-  }
-  return Number.isNaN(ms) ? undefined : ms;
-};
-
-const dateOf = (text: string | undefined): number | undefined => (text === undefined ? undefined : httpDateMs(text));
+const dateOf = (text: string | undefined): number | undefined =>
+  text === undefined ? undefined : httpDateMs(text, Date.now());
 
 const tagsOf = (list: string): string[] => list.match(/(?:W\/)?"[^"]*"/g) ?? [];
 const opaque = (tag: string): string => (tag.startsWith("W/") ? tag.slice(2) : tag);

@@ -2,11 +2,11 @@
 import { randomUUID } from "node:crypto";
 import type { Socket } from "node:net";
 import { ERRORS } from "../../contracts/errors.ts";
-import { type Conditions, checkConditions, chooseRange } from "./conditions.ts";
+import { chooseAnswer } from "./answer-choice.ts";
 import type { BodyPart, BodyWriter, HeaderLines, PreparedAnswer, RawExchange } from "./exchange.ts";
 import { isRequestId, type Refusal } from "./problem.ts";
 import { fieldOf, fieldsOf, type RawHead } from "./raw-head.ts";
-import { dateFor, lineOf, secondNow, statusLine, withoutContent, withoutValidity } from "./raw-lines.ts";
+import { dateFor, lineOf, secondNow, statusLine } from "./raw-lines.ts";
 import { ONE_WRITE_BYTES_MAX, Prepared } from "./raw-prepared.ts";
 import { problemParts } from "./raw-refusal.ts";
 import { type Framing, goneWriter, RawBodyWriter } from "./raw-writer.ts";
@@ -124,10 +124,8 @@ export class Exchange implements RawExchange {
       this.#whole(status, headers, body, release);
       return;
     }
-    const choice = this.#choose(headers, body.length);
-    if (choice === undefined) release?.();
-    else if (choice.status === 200) this.#whole(200, headers, body, release);
-    else this.#whole(206, choice.headers, body.subarray(choice.start, choice.end), release);
+    const { status: chosen, headers: lines, start, end } = chooseAnswer(this, headers, body.length);
+    this.#whole(chosen, lines, body.subarray(start, end), release);
   }
 
   beginPart(headers: HeaderLines, sizeBytes: number): BodyPart | undefined {
@@ -135,11 +133,11 @@ export class Exchange implements RawExchange {
     if (!this.#head.isConditional || !this.#isRead()) {
       return { start: 0, end: sizeBytes, writer: this.#open(200, headers, sizeBytes) };
     }
-    const choice = this.#choose(headers, sizeBytes);
-    if (choice === undefined) return undefined;
-    const { start, end, status } = choice;
+    const { start, end, status, headers: lines } = chooseAnswer(this, headers, sizeBytes);
     this.status = status;
-    return { start, end, writer: this.#open(status, choice.headers, end - start) };
+    if (status === 200 || status === 206) return { start, end, writer: this.#open(status, lines, end - start) };
+    this.#whole(status, lines, EMPTY);
+    return undefined;
   }
 
   begin(status: number, headers: HeaderLines, lengthBytes: number | null): BodyWriter {
@@ -203,39 +201,6 @@ export class Exchange implements RawExchange {
 
   #isRead(): boolean {
     return this.method === "GET" || this.method === "HEAD";
-  }
-
-  /** The part of the content that is wanted; undefined when no content is, and that has been said. */
-  #choose(headers: HeaderLines, sizeBytes: number): (Omit<BodyPart, "writer"> & Chosen) | undefined {
-    const conditions = this.#conditions();
-    const validators = { etag: lineOf(headers, "etag"), lastModified: lineOf(headers, "last-modified") };
-    const verdict = checkConditions(conditions, validators);
-    if (verdict === "not-modified") return this.#without(304, withoutContent(headers));
-    if (verdict === "failed") return this.#without(412, withoutValidity(headers));
-    // RFC 9110 §14.2: a range counts on GET alone.
-    const range = this.method === "GET" ? chooseRange(conditions, validators, sizeBytes) : { kind: "whole" as const };
-    if (range.kind === "whole") return { status: 200, headers, start: 0, end: sizeBytes };
-    if (range.kind === "unsatisfiable") {
-      return this.#without(416, `${withoutValidity(headers)}Content-Range: bytes */${sizeBytes}\r\n`);
-    }
-    const { start, end } = range;
-    const lines = `${headers}Content-Range: bytes ${start}-${end}/${sizeBytes}\r\n`;
-    return { status: 206, headers: lines, start, end: end + 1 };
-  }
-
-  #conditions(): Conditions {
-    return {
-      ifMatch: this.header("if-match"),
-      ifNoneMatch: this.header("if-none-match"),
-      ifModifiedSince: this.header("if-modified-since"),
-      ifUnmodifiedSince: this.header("if-unmodified-since"),
-      ifRange: this.header("if-range"),
-      range: this.header("range"),
-    };
-  }
-
-  #without(status: number, headers: HeaderLines): undefined {
-    this.#whole(status, headers, EMPTY);
   }
 
   /** Line by line: what was given, how the body is framed, when, and what becomes of the connection. */
@@ -311,11 +276,6 @@ export class Exchange implements RawExchange {
     if (lengthBytes !== null) return "length";
     return this.#head.minor === 1 ? "chunked" : "close";
   }
-}
-
-interface Chosen {
-  readonly status: 200 | 206;
-  readonly headers: HeaderLines;
 }
 
 const EMPTY = Buffer.alloc(0);
