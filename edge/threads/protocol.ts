@@ -70,8 +70,12 @@ export type PeerMessage =
   | { readonly type: "near"; readonly bodyId: number; readonly start: number; readonly end: number }
   /** What was shared under these keys is not to be used any more. */
   | { readonly type: "gone"; readonly keys: readonly string[] }
+  /** Nothing that was shared until now is to be used any more. */
+  | { readonly type: "forget" }
   /** A request through another thread changed what this address stands for. */
   | { readonly type: "invalidate"; readonly key: string }
+  /** An answer through another thread may be kept after all. */
+  | { readonly type: "cacheable"; readonly key: string }
   /** These were used: they are of use to the cache. */
   | { readonly type: "used"; readonly keys: readonly string[] };
 
