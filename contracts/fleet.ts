@@ -214,3 +214,167 @@ export const listConfigAcks = ask("fleet.configAcks", {
     summary: "What each edge said last of each revision: that it serves it, or why it refused it.",
   },
 });
+
+const Count = z.int().min(0);
+/** A row of what an edge counted (domain/accounting/columns.ts). Lenient in its words: what is refused comes again. */
+const EdgeAccount = z.object({
+  hostname: z.string().max(300),
+  customer: z.string().max(300),
+  /** Slug; null: a third party. */
+  tenant: z.string().max(300).nullable(),
+  requests: Count,
+  hits: Count,
+  sentBytes: Count,
+  originRequests: Count,
+  originBytes: Count,
+  statuses: z.tuple([Count, Count, Count, Count, Count]),
+  clientLeft: Count,
+  ttfbMicros: Count,
+  ttfb: z.array(Count).length(18),
+});
+const EPOCH_MS_MAX = 8.64e15; // the last instant of ECMAScript
+
+/** Rows of one message: 760 bytes each at most, so that it fits into 1 MB of the bus. */
+export const ACCOUNT_ROWS_MAX = 1_000;
+/** An edge's counts of a period, or a part of them: the same under the same edge, series, sequence numbers, part. */
+export const takeAccounts = ask("fleet.takeAccounts", {
+  input: z.object({
+    edge: z.string().min(1).max(200),
+    /** Of one life of the edge's journal. */
+    series: z.string().min(1).max(100),
+    first: z.int().min(1),
+    sequence: z.int().min(1),
+    part: z.int().min(0).default(0),
+    partCount: z.int().min(1).max(1_000).default(1),
+    fromMs: z.int().min(0).max(EPOCH_MS_MAX),
+    toMs: z.int().min(0).max(EPOCH_MS_MAX),
+    rows: z.array(EdgeAccount).max(ACCOUNT_ROWS_MAX),
+  }),
+  /** As domain/accounting/deliveries.ts has it: all but `full` need not come again. */
+  result: z.object({ admission: z.enum(["new", "duplicate", "conflict", "full"]) }),
+  deadlineMs: 5_000,
+  errors: ["DATABASE_DOWN"],
+  retriable: true,
+});
+
+const ACCOUNT_GROUPS = ["hour", "day", "month", "customer", "tenant", "hostname", "edge"] as const;
+export type AccountGroup = (typeof ACCOUNT_GROUPS)[number];
+const isGroup = (word: string): word is AccountGroup => (ACCOUNT_GROUPS as readonly string[]).includes(word);
+const isTime = (word: AccountGroup): boolean => word === "hour" || word === "day" || word === "month";
+
+const Word = z.string().min(1).max(300).optional();
+/** Sums are exact up to 2^53. */
+const Sum = z.number().min(0);
+/** Sums of what edges counted under one group. */
+export const CdnAccount = z.object({
+  /** Beginnings in UTC. */
+  hour: Instant.optional(),
+  day: Instant.optional(),
+  month: Instant.optional(),
+  customer: z.string().optional(),
+  /** Null: a third party. */
+  tenant: z.string().nullable().optional(),
+  hostname: z.string().optional(),
+  edge: z.string().optional(),
+  requests: Sum,
+  hits: Sum,
+  /** Hits of requests; null without requests. */
+  hitRatio: z.number().nullable(),
+  /** To viewers: heads and bodies, before TLS. */
+  sentBytes: Sum,
+  originRequests: Sum,
+  originBytes: Sum,
+  statuses: z.object({ "1xx": Sum, "2xx": Sum, "3xx": Sum, "4xx": Sum, "5xx": Sum }),
+  /** Viewers that left before an answer was begun. */
+  clientLeft: Sum,
+  firstByteMeanMs: z.number().nullable(),
+  /** Requests by time to first byte: up to ¼, ½, 1, 2 … 16,384 ms, and above. */
+  firstByteCounts: z.array(Sum),
+});
+export const listAccounts = ask("fleet.accounts", {
+  input: z.strictObject({
+    ...Page,
+    /** RFC 3339. Hours that begin at or after it; 24 hours before `to` unless told. */
+    from: z.iso.datetime({ offset: true }).optional(),
+    /** Hours that begin before it; now unless told. */
+    to: z.iso.datetime({ offset: true }).optional(),
+    customer: Word,
+    tenant: Word,
+    edge: Word,
+    hostname: Word,
+    /** By commas: customer, tenant, hostname, edge, and one of hour, day and month (UTC). */
+    groupBy: z
+      .string()
+      .max(100)
+      .default("customer")
+      .transform((text, context) => {
+        const words = text.split(",");
+        const groups = words.filter(isGroup);
+        const isClear = new Set(words).size === groups.length && groups.filter(isTime).length <= 1;
+        if (isClear) return groups;
+        context.addIssue({ code: "custom", message: `names some of ${ACCOUNT_GROUPS.join(", ")}, one time at most` });
+        return z.NEVER;
+      }),
+  }),
+  result: z.object({ data: z.array(CdnAccount), nextCursor: NextCursor }),
+  deadlineMs: 10_000,
+  errors: ["BAD_CURSOR"],
+  retriable: true,
+  rest: {
+    method: "GET",
+    path: "/cdn/accounts",
+    ...cdn,
+    summary: "What edges counted by the hour (requests, hits, bytes, times), in sums; kept for 400 days.",
+  },
+});
+
+/** One of `url`, `prefix`, `tag` and `everything`, of the site that has this hostname. */
+export const EdgePurge = z.strictObject({
+  hostname: z.string().min(1).max(255),
+  /** A path with its query. */
+  url: z.string().min(1).max(8_192).optional(),
+  prefix: z.string().min(1).max(8_192).optional(),
+  tag: z.string().min(1).max(128).optional(),
+  everything: z.literal(true).optional(),
+  /** Makes stale instead of removing. */
+  soft: z.boolean().default(false),
+});
+const isOneTarget = ({ url, prefix, tag, everything }: z.output<typeof EdgePurge>): boolean =>
+  [url, prefix, tag, everything].filter((one) => one !== undefined).length === 1;
+
+/** Tells every edge on the bus; answers when all have said what became of it, or their time has passed. */
+export const purgeEdges = ask("fleet.purgeEdges", {
+  input: z.strictObject(EdgePurge.shape).refine(isOneTarget, "names one of url, prefix, tag and everything"),
+  result: z.object({
+    /** Edges that serve nothing of it any more, and would not after a power loss. */
+    data: z.object({ nodes: z.array(z.object({ nodeId: z.string() })) }),
+    failures: z.array(z.object({ nodeId: z.string(), code: z.string(), message: z.string() })),
+  }),
+  deadlineMs: 8_000,
+  errors: [],
+  retriable: true,
+  rest: {
+    method: "POST",
+    path: "/cdn/purge",
+    ...cdn,
+    summary: "Let every edge on the bus forget an address, a prefix, a tag or a site; each edge is named.",
+  },
+});
+/** Each edge purges, and says so to the node that wants it: a fact, as edges ask the fleet and nobody asks edges. */
+export const edgePurgeWanted = fact(
+  "fleet.edgePurgeWanted",
+  z.object({ purgeId: z.uuid(), replyTo: z.string(), purge: EdgePurge }),
+);
+/** The edge's answer; of a purge that nobody waits for any more nothing is kept. */
+export const acknowledgePurge = ask("fleet.acknowledgePurge", {
+  input: z.object({
+    purgeId: z.uuid(),
+    nodeId: z.string().min(1).max(200),
+    /** Null: what it knew of that is purged for good. */
+    failure: z.object({ code: z.string().max(100), message: z.string().max(500) }).nullable(),
+  }),
+  result: z.object({}),
+  deadlineMs: 2_000,
+  errors: [],
+  retriable: true,
+});

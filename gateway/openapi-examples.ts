@@ -83,6 +83,10 @@ export const EXAMPLES: Readonly<Record<string, Readonly<Record<string, Example>>
     },
     all: { summary: "Everything that is cached", value: { all: true } },
   },
+  "fleet.purgeEdges": {
+    film: { summary: "All that begins so", value: { hostname: "cdn.acme.example", prefix: "/vod/film-7/" } },
+    tag: { summary: "A tag, softly", value: { hostname: "cdn.acme.example", tag: "film-7", soft: true } },
+  },
   "channel.patch": {
     rename: { summary: "Rename; the stream id stays", value: { name: "BBC World News" } },
     ladder: { summary: "Back to the default ladder", value: { transcodeConfig: null } },

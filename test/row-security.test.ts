@@ -18,6 +18,8 @@ const WITHOUT_TENANT: Readonly<Record<string, string>> = {
   cdn_signing_key: "one row, the platform's: what edges' configurations are signed with; not there inside of a tenant",
   cdn_config: "CDN customers are the platform's: tenants and third parties in one; not there inside of a tenant",
   cdn_config_ack: "which edge took which of them; edges serve all tenants; not there inside of a tenant",
+  cdn_account_delivery: "which counts of which edge have come; edges serve all tenants; not there inside of a tenant",
+  cdn_account_hour: "what edges counted, of tenants and third parties in one; not there inside of a tenant",
   "migration.applied": "of the owner, out of the application's reach",
   "migration.checksum": "of the owner, out of the application's reach",
 };

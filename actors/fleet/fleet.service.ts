@@ -2,15 +2,19 @@ import type { ServiceBroker, ServiceSchema } from "moleculer";
 import { channelChanged, channelDeleted } from "../../contracts/channel.ts";
 import {
   acknowledgeConfig,
+  acknowledgePurge,
   configPublished,
   getConfig,
   getEdgeSnapshot,
   getSnapshot,
+  listAccounts,
   listConfigAcks,
   publishConfig,
+  purgeEdges,
   purgePackagers,
   rollbackConfig,
   snapshotMade,
+  takeAccounts,
 } from "../../contracts/fleet.ts";
 import { streamerReported } from "../../contracts/streamer.ts";
 import { announce, answer, on } from "../../lib/actor/contract.ts";
@@ -18,9 +22,11 @@ import type { Clock } from "../../lib/clock.ts";
 import type { Database } from "../../lib/db/database.ts";
 import type { EventBus } from "../../lib/events/events.ts";
 import type { Log } from "../../lib/log/log.ts";
+import { EdgeAccounts } from "./accounts.ts";
 import { CdnConfigs } from "./cdn.ts";
 import { Fleet } from "./fleet.ts";
 import { purgeAll } from "./purge.ts";
+import { EdgePurges } from "./purge-edges.ts";
 import { StreamerWatch } from "./streamer-watch.ts";
 
 export interface FleetServiceDeps {
@@ -49,10 +55,22 @@ const cdnActions = (cdn: CdnConfigs) => ({
   }),
 });
 
+/** What edges are told to forget, and what they counted. */
+const edgeActions = (purges: EdgePurges, accounts: EdgeAccounts) => ({
+  purgeEdges: answer(purgeEdges, (purge, call) => purges.purgeAll(call, purge)),
+  acknowledgePurge: answer(acknowledgePurge, (ack) => {
+    purges.acknowledge(ack);
+    return {};
+  }),
+  takeAccounts: answer(takeAccounts, async (batch) => ({ admission: await accounts.take(batch) })),
+  accounts: answer(listAccounts, (input) => accounts.list(input)),
+});
+
 /** Wiring of the fleet actor: contract ↔ behaviour, and what makes it look at the rows again. */
 export const fleetService = ({ broker, db, events, clock, log }: FleetServiceDeps): ServiceSchema => {
   const fleet = new Fleet({ db, clock, log, made: (version) => announce(broker, snapshotMade, { version }) });
   const cdn = new CdnConfigs({ db, clock, published: (revision) => announce(broker, configPublished, { revision }) });
+  const accounts = new EdgeAccounts({ db, clock, log });
   const watch = new StreamerWatch();
   const timers = new Set<NodeJS.Timeout>();
   const refresh = (): Promise<void> =>
@@ -64,12 +82,15 @@ export const fleetService = ({ broker, db, events, clock, log }: FleetServiceDep
     }, ms);
     timers.add(timer);
   };
+  const forgetOld = (): Promise<void> =>
+    accounts.forgetOld().catch((error: unknown) => log.warn({ err: error }, "old accounts are not forgotten yet"));
   let regular: NodeJS.Timeout | undefined;
 
   return {
     name: "fleet",
     actions: {
       ...cdnActions(cdn),
+      ...edgeActions(new EdgePurges(), accounts),
       purgePackagers: answer(purgePackagers, (targets, call) => purgeAll(call, targets)),
       snapshot: answer(getSnapshot, async ({ haveVersion }) => ({ snapshot: await fleet.snapshotFor(haveVersion) })),
     },
@@ -79,7 +100,7 @@ export const fleetService = ({ broker, db, events, clock, log }: FleetServiceDep
     async started() {
       // One of the control nodes hears each fact; it counts up, and the others look when they are asked.
       await events.subscribe("fleet", [channelChanged, channelDeleted], () => fleet.refresh());
-      regular = setInterval(refresh, REFRESH_MS);
+      regular = setInterval(() => void Promise.all([refresh(), forgetOld()]), REFRESH_MS);
       await refresh();
     },
     stopped() {

@@ -16,9 +16,11 @@ import { openStores } from "../cache/open.ts";
 import type { Purge } from "../cache/purges/purge-table.ts";
 import { ConfigFile } from "../config/config-file.ts";
 import type { Sites } from "../config/sites.ts";
+import { deliverAccounts } from "../fleet/accounts-courier.ts";
 import { ConfigFeed } from "../fleet/config-feed.ts";
 import { acknowledgeTo, askConfig, askSnapshot, listenForConfigs, listenForHints } from "../fleet/fleet.service.ts";
 import { Fleet } from "../fleet/fleet.ts";
+import { listenForPurges } from "../fleet/purges.ts";
 import { ConfigStore } from "../fleet/signed-config.ts";
 import { snapshotPath } from "../fleet/snapshot-file.ts";
 import type { UpstreamTimeouts } from "../origin/upstream.ts";
@@ -179,8 +181,9 @@ const manyThreads = ({ deps, node, fleet, ledger, ready }: Wanted): Serving => {
   };
 };
 
-const openLedger = async ({ config, clock, log }: EdgeDeps): Promise<Ledger> => {
-  const ledger = await Ledger.open({ dataDir: config.dataDir, edge: config.nodeId, clock, log });
+const openLedger = async ({ config, broker, clock, log }: EdgeDeps): Promise<Ledger> => {
+  const upstream = broker && { deliver: deliverAccounts(broker, log) };
+  const ledger = await Ledger.open({ dataDir: config.dataDir, edge: config.nodeId, clock, log, ...upstream });
   showAccounts(() => ledger.totals());
   return ledger;
 };
@@ -232,7 +235,7 @@ export const startEdge = async (deps: EdgeDeps): Promise<Edge> => {
   const { config, broker, log, clock } = deps;
   const path = snapshotPath(config.dataDir);
   const fleet = broker && new Fleet({ path, ask: askSnapshot(broker), log, clock, nowMs: nowOf(deps) });
-  let isClosing = false;
+  let [isOpen, isClosing] = [false, false];
   let sites: Sites | undefined;
   let serving: Serving | undefined;
   let admin: RawListener | undefined;
@@ -252,13 +255,16 @@ export const startEdge = async (deps: EdgeDeps): Promise<Edge> => {
   serving = serves;
   if (sites) serves.apply(sites);
   const stopListening = broker && fleet && listenForHints(broker, (version) => fleet.hinted(version));
+  const purge = (one: Purge): Promise<void> => serves.purge(one);
+  const stopPurges = broker && listenForPurges(broker, { log, isOpen: () => isOpen, sites: () => sites, purge });
   await fleet?.start();
   const reloadOnSignal = (): void => void teller.reload();
   process.on("SIGHUP", reloadOnSignal);
   const stop = async (graceMs = STOP_GRACE_MS): Promise<void> => {
     isClosing = true;
     process.off("SIGHUP", reloadOnSignal);
-    await Promise.all([fleet?.stop(), stopListening?.(), teller.stop(), serves.close(graceMs), admin?.close(graceMs)]);
+    const deaf = [fleet?.stop(), stopListening?.(), stopPurges?.(), teller.stop()];
+    await Promise.all([...deaf, serves.close(graceMs), admin?.close(graceMs)]);
     await ledger.close();
   };
   const open = async (): Promise<Ports> => {
@@ -267,7 +273,7 @@ export const startEdge = async (deps: EdgeDeps): Promise<Edge> => {
     if (port === null) return ports;
     admin = await openAdmin({
       ...{ host, port, token, log, ready, sites: () => sites, reload: () => teller.reload() },
-      purge: (purge) => serves.purge(purge),
+      purge,
       accounts: () => accountsReport(ledger, clock.nowMs()),
     });
     return { ...ports, adminPort: admin.port };
@@ -276,5 +282,6 @@ export const startEdge = async (deps: EdgeDeps): Promise<Edge> => {
     await stop(0);
     throw error;
   });
+  isOpen = true;
   return { ...ports, stop };
 };
