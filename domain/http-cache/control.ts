@@ -15,6 +15,3 @@ export const controlOf = (fields: FieldList): Control => {
   if (targeted) return { directives: targeted, isTargeted: true };
   return { directives: parseDirectives(fieldValue(fields, "cache-control")), isTargeted: false };
 };
-
-/** RFC 8246: while such an answer is fresh, a client's reload is no reason to validate it. */
-export const isImmutable = (fields: FieldList): boolean => controlOf(fields).directives.has("immutable");

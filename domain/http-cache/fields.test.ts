@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { isImmutable } from "./control.ts";
 import { parseDirectives } from "./directives.ts";
 import { fieldValue, fieldValues, listMembers, lookupOf, unquoted } from "./fields.ts";
 import { httpDateMs, imfDate } from "./http-date.ts";
@@ -63,10 +62,4 @@ test("the three forms of a date are one instant, and what is none is refused", (
     "x, 06 Nov 1994 08:49:37 GMT",
   ];
   for (const text of bad) assert.equal(httpDateMs(text, ms), undefined, text);
-});
-
-// RFC 8246 §2: "clients SHOULD NOT issue a conditional request during the response's freshness lifetime".
-test("immutable is seen in the field that counts", () => {
-  assert.equal(isImmutable(["Cache-Control", "max-age=9, immutable"]), true);
-  assert.equal(isImmutable(["Cache-Control", "max-age=9, immutable", "CDN-Cache-Control", "max-age=9"]), false);
 });

@@ -242,20 +242,3 @@ export const storability = (answered: Answered): Storability => {
   if (isUnfounded || isUseless(freshness, answered.responseFields)) return { store: false, reason: "no-freshness" };
   return { store: true, freshness };
 };
-
-/**
- * Fresh at `ageMs`: `initialAgeMs` and the time since (RFC 9111 §4.2). `no-cache` is never fresh without validation.
- */
-export const isFresh = ({ lifetimeMs, noCache }: Freshness, ageMs: number): boolean => !noCache && ageMs < lifetimeMs;
-
-/**
- * May it be served at `ageMs` though it is not fresh (RFC 9111 §4.2.4, RFC 5861)? `revalidating`: one request goes to
- * the origin meanwhile; `error`: that request failed.
- */
-export const mayServeStale = (freshness: Freshness, ageMs: number, cause: "revalidating" | "error"): boolean => {
-  const { lifetimeMs, mustRevalidate, noCache, staleIfErrorMs, staleWhileRevalidateMs } = freshness;
-  if (mustRevalidate || noCache) return false;
-  const staleForMs = ageMs - lifetimeMs;
-  const allowedMs = cause === "error" ? Math.max(staleIfErrorMs, staleWhileRevalidateMs) : staleWhileRevalidateMs;
-  return allowedMs > 0 && staleForMs < allowedMs;
-};

@@ -44,17 +44,6 @@ export const validatorsOf = (fields: FieldList): StoredValidators => {
   return validators;
 };
 
-/**
- * The date that If-Modified-Since of a client is compared with: Last-Modified, or Date when there is none (RFC 9111
- * §4.3.2). undefined when neither can be read.
- */
-export const modifiedDateOf = (fields: FieldList): string | undefined => {
-  const { lastModified } = validatorsOf(fields);
-  if (lastModified !== undefined) return lastModified;
-  const date = fieldValue(fields, "date");
-  return date !== undefined && httpDateMs(date, ANY_TIME_MS) !== undefined ? date : undefined;
-};
-
 /** The fields [name, value …] that ask an origin whether a stored answer is still good; empty without a validator. */
 export const validationFields = (stored: FieldList): string[] => {
   const { etag, lastModified } = validatorsOf(stored);

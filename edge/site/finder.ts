@@ -3,7 +3,7 @@
  * (RFC 9111 §4). Nothing is written to the viewer here.
  */
 import type { CacheStatusParts, Forwarded } from "../../domain/http-cache/cache-status.ts";
-import { fieldValue } from "../../domain/http-cache/fields.ts";
+import { lookupOf } from "../../domain/http-cache/fields.ts";
 import { isLoop, requestFieldsToForward } from "../../domain/http-cache/forward.ts";
 import { varyKey } from "../../domain/http-cache/vary.ts";
 import type { RawRequest } from "../../lib/http/exchange.ts";
@@ -95,7 +95,7 @@ export class Finder {
     const { target, runtime, rule, key: primaryKey } = plan;
     const { fields: sent } = request;
     const fields = requestFieldsToForward(sent, { via: this.#deps.name });
-    const requestField = (name: string): string | undefined => fieldValue(sent, name);
+    const requestField = lookupOf(sent);
     const kind = request.isPrefetch ? "prefetched" : "asked";
     return { primaryKey, key, runtime, rule, target, fields, requestField, stored, kind };
   }
