@@ -79,6 +79,15 @@ const COMMANDS = {
     const { main } = await import("./tools/packager/packager.ts");
     process.exitCode = await main(args, process.env);
   },
+  check: async () => {
+    const { EDGE_CONFIG: path } = process.env;
+    if (!path) stop(EXIT_USAGE, "--check looks at the file of an edge: npm start -- --config FILE --check");
+    const { checkConfigFile } = await import("./edge/config/config-file.ts");
+    const faults = checkConfigFile(path);
+    for (const fault of faults) process.stderr.write(`castellan: ${fault}\n`);
+    if (faults.length === 0) process.stdout.write(`${path} can be served.\n`);
+    process.exitCode = faults.length === 0 ? 0 : 1;
+  },
   help: async () => {
     const { helpText } = await import("./lib/config/help.ts");
     process.stdout.write(helpText());
@@ -116,12 +125,13 @@ const NAMES = {
   doctor: "doctor",
   setup: "setup",
   packager: "packager",
+  "--check": "check",
   "--help": "help",
   "-h": "help",
   help: "help",
 };
 /** Those that need no settings read no file. */
-const READ_SETTINGS = ["start", "doctor", "packager"];
+const READ_SETTINGS = ["start", "doctor", "packager", "check"];
 /** How many of them; the others take none. */
 const ARGUMENTS = { setup: Number.POSITIVE_INFINITY, packager: Number.POSITIVE_INFINITY };
 

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
+import { writeFile } from "node:fs/promises";
 import type { AddressInfo } from "node:net";
 import { createServer } from "node:net";
 import { join } from "node:path";
@@ -126,4 +127,16 @@ test("a Node that can't run TypeScript is told in one line what to do", async ()
     assert.match(stderr, /^castellan: this is Node [\d.]+, and it needs 22\.18 or newer: [^\n]+\n$/);
   }
   for (const version of ["22.18.0", "23.6.0", "24.0.0"]) assert.equal((await run(version)).status, 0, version);
+});
+
+test("a file of sites can be looked at before an edge is given it", async (t) => {
+  const file = join(await tempDir(t), "edge.json");
+  const check = (text: string) =>
+    writeFile(file, text).then(() => start(["--config", file, "--check"], { ...alone, ROLES: "edge" }));
+  const site = { hostnames: ["a.example"], origins: [{ id: "a", url: "http://127.0.0.1:1" }] };
+  const good = { customers: [{ id: "acme", sites: [site] }] };
+  assert.deepEqual(await check(JSON.stringify(good)), { status: 0, stdout: `${file} can be served.\n`, stderr: "" });
+  const bad = await check(JSON.stringify({ customers: [{ id: "acme", sites: [{ ...site, hostnames: ["A B"] }] }] }));
+  assert.equal(bad.status, 1);
+  assert.match(bad.stderr, /^castellan: customers\.0\.sites\.0\.hostnames\.0: .*\n$/);
 });

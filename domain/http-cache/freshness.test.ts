@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { FieldList } from "./fields.ts";
 import { imfDate } from "./http-date.ts";
-import { type Case, freshness, NOW_WALL_MS, PLAIN, verdict } from "./storability.fixture.ts";
+import { type Case, freshness, NOW_WALL_MS, verdict } from "./storability.fixture.ts";
 
 const CC = "Cache-Control";
 const CDN = "CDN-Cache-Control";

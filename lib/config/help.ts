@@ -53,6 +53,8 @@ export const helpText =
 Usage
 ${rows([
   ["npm start", "start the roles of ROLES (all of them unless told)"],
+  ["npm start -- --config FILE", "with ROLES=edge: a cache in front of the sites that FILE names"],
+  ["npm start -- --config FILE --check", "say what is wrong with such a file, and end"],
   ["npm start -- --help", "this text"],
   ["npm start -- setup", "ask what a packager has to know, and write it to .env"],
   ["npm start -- packager", "look at, clean and purge a packager's caches, and make tokens"],
