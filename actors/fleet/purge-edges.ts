@@ -19,7 +19,8 @@ const ANSWER_MS = 500; // of the asker's deadline, to answer in
 interface Registry {
   readonly events: { getAllEndpoints(name: string): readonly { readonly id: string }[] };
 }
-const edgesOn = (via: Via): string[] => {
+/** Ids of the edges that are there. */
+export const edgesOn = (via: Via): string[] => {
   const registry = brokerOf(via).registry as unknown as Registry;
   return registry.events.getAllEndpoints(edgePurgeWanted.name).map(({ id }) => id);
 };
