@@ -54,3 +54,17 @@ test("ranges that lie close, overlap or are too many get one range or the whole"
     assert.ok(answer.body.equals(body), range);
   }
 });
+
+test("ranges that are large together get the whole, of which no viewer has a copy of its own", async (t) => {
+  const origin = await mediaStandIn(t);
+  const body = patterned(600_000);
+  origin.items.set(SEGMENT, { body });
+  const edge = await edgeUnderTest(t, { channels: [channelOf([origin])] });
+  const url = `${edge.url}${SEGMENT}`;
+  await get(url);
+  const small = await get(url, { headers: { range: "bytes=0-99999,500000-599999" } });
+  assert.deepEqual([small.status, small.body.length > 200_000], [206, true]);
+  const large = await get(url, { headers: { range: "bytes=0-199999,400000-599999" } });
+  assert.equal(large.status, 200);
+  assert.ok(large.body.equals(body));
+});

@@ -4,12 +4,16 @@ import { multipartBytes, multipartType, parseRanges, partHead, partsEnd } from "
 import type { HeaderLines, RawExchange } from "../../lib/http/exchange.ts";
 import { lineOf } from "../../lib/http/raw-lines.ts";
 
+/** Parts are copied into one piece of memory for each viewer, who may take it slowly: the whole is only referred to. */
+const PARTS_BYTES_MAX = 256 * 1024;
+
 const CONDITIONS = ["if-range", "if-match", "if-none-match", "if-modified-since", "if-unmodified-since"];
 const CONTENT_TYPE = /^content-type:.*\r\n/im;
 
 /**
- * Answers a GET of several ranges that stand apart; false where another answer does: one range, the whole, or a request
- * with conditions, which gets the whole (RFC 9110 §14.2: "A server MAY ignore the Range header field").
+ * Answers a GET of several ranges that stand apart; false where another answer does: one range, the whole, ranges that
+ * are large together, or a request with conditions, which get the whole (RFC 9110 §14.2: "A server MAY ignore the
+ * Range header field").
  */
 export const sendRanges = (exchange: RawExchange, lines: HeaderLines, body: Buffer): boolean => {
   if (exchange.method !== "GET" || !exchange.isConditional) return false;
@@ -20,7 +24,9 @@ export const sendRanges = (exchange: RawExchange, lines: HeaderLines, body: Buff
   const boundary = randomUUID().replaceAll("-", "");
   const multipart = { boundary, contentType: lineOf(lines, "content-type"), sizeBytes: body.length };
   const own = `${lines.replace(CONTENT_TYPE, "")}Content-Type: ${multipartType(boundary)}\r\n`;
-  const bytes = Buffer.allocUnsafe(multipartBytes(multipart, wanted.parts));
+  const sizeBytes = multipartBytes(multipart, wanted.parts);
+  if (sizeBytes > PARTS_BYTES_MAX) return false;
+  const bytes = Buffer.allocUnsafe(sizeBytes);
   let at = 0;
   for (const part of wanted.parts) {
     at += bytes.write(partHead(multipart, part), at, "latin1");
