@@ -234,7 +234,10 @@ const EdgeAccount = z.object({
 });
 const EPOCH_MS_MAX = 8.64e15; // the last instant of ECMAScript
 
-/** Rows of one message: 760 bytes each at most, so that it fits into 1 MB of the bus. */
+/**
+ * Rows of one message: 760 bytes each at most, so that it fits into 1 MB of the bus. With another number a batch that
+ * was delivered in part is another one: the rest of it would be a conflict, and not counted.
+ */
 export const ACCOUNT_ROWS_MAX = 1_000;
 /** An edge's counts of a period, or a part of them: the same under the same edge, series, sequence numbers, part. */
 export const takeAccounts = ask("fleet.takeAccounts", {
