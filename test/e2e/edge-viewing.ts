@@ -34,6 +34,9 @@ watch.aheadMs = () => {
   return 0;
 };
 const length = Number(asked.get("bufferSeconds"));
+// hls.js doubles its pauses up to 8 s: a stall would tell of them, not of the edge.
+const often = { maxNumRetry: 60, retryDelayMs: 500, maxRetryDelayMs: 1000, backoff: "linear" };
+for (const policy of ["fragLoadPolicy", "playlistLoadPolicy"]) Hls.DefaultConfig[policy].default.errorRetry = often;
 const hls = new Hls(length ? { maxBufferLength: length, maxMaxBufferLength: length } : {});
 hls.on(Hls.Events.ERROR, (_, { type, details, fatal, response, frag }) => {
   const told = [details, response?.code ?? "", frag?.sn ?? ""].join(" ").trim();
