@@ -4,24 +4,54 @@ import { cacheStatus } from "../../domain/http-cache/cache-status.ts";
 import { eachField, fieldValue } from "../../domain/http-cache/fields.ts";
 import { passedFields, requestFieldsToForward } from "../../domain/http-cache/forward.ts";
 import type { HeaderLines, RawExchange } from "../../lib/http/exchange.ts";
+import { ByteBudget } from "../cache/body.ts";
 import type { OriginAnswer } from "../origin/site/contract.ts";
+import { UpstreamError } from "../origin/upstream.ts";
 import type { SiteRuntime } from "./runtime.ts";
 
-/** What is read of a request's body before it is passed on. */
-const REQUEST_BYTES_MAX = 16 * 1024 * 1024;
+const MiB = 1024 * 1024;
+/** What is read of a request's body before it is passed on; without a length only chunks may be as long. */
+const REQUEST_BYTES_MAX = 16 * MiB;
+const UNANNOUNCED_BYTES_MAX = MiB;
+/** Of all that are read at once: who sends slowly holds its part for long. */
+const REQUESTS_BYTES_MAX = 256 * MiB;
+
+export const requestBudget = (): ByteBudget => new ByteBudget(REQUESTS_BYTES_MAX);
+
+/** How long the body of a request may be, by what its head says. */
+const mostBytes = (exchange: RawExchange): number => {
+  const announced = exchange.header("content-length");
+  if (announced !== undefined) return Math.min(Number(announced), REQUEST_BYTES_MAX);
+  return exchange.header("transfer-encoding") === undefined ? UNANNOUNCED_BYTES_MAX : REQUEST_BYTES_MAX;
+};
 
 export interface Passing {
   readonly runtime: SiteRuntime;
   readonly target: string;
   readonly key: string;
   readonly name: string;
+  /** Of the bodies of requests. */
+  readonly budget: ByteBudget;
 }
 
 /** Asks the origin as the client asked. Rejects as origins do, and with what is wrong with the request's body. */
-export const passOn = async (exchange: RawExchange, { runtime, target, key, name }: Passing): Promise<OriginAnswer> => {
+export const passOn = async (exchange: RawExchange, passing: Passing): Promise<OriginAnswer> => {
   const { method } = exchange;
-  const hasBody = method !== "GET" && method !== "HEAD";
-  const body = hasBody ? await exchange.readBody(REQUEST_BYTES_MAX) : undefined;
+  if (method === "GET" || method === "HEAD") return ask(exchange, passing, undefined);
+  const { budget } = passing;
+  const heldBytes = mostBytes(exchange);
+  if (!budget.take(heldBytes)) throw new UpstreamError("busy");
+  try {
+    // One that is longer than announced is none, and one that is too long has announced more than it may.
+    return await ask(exchange, passing, await exchange.readBody(Math.max(heldBytes, UNANNOUNCED_BYTES_MAX)));
+  } finally {
+    budget.giveBack(heldBytes);
+  }
+};
+
+const ask = (exchange: RawExchange, passing: Passing, body: Buffer | undefined): Promise<OriginAnswer> => {
+  const { method } = exchange;
+  const { runtime, target, key, name } = passing;
   const fields = requestFieldsToForward(exchange.fields, { via: name, passThrough: true });
   runtime.account.countOrigin(1, 0);
   return runtime.origins.ask(

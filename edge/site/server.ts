@@ -24,7 +24,7 @@ import { UpstreamError } from "../origin/upstream.ts";
 import { Aliases } from "./aliases.ts";
 import { sharedRules } from "./entry.ts";
 import { type Asked, UNCACHEABLE } from "./finder.ts";
-import { giveOn, passOn } from "./pass.ts";
+import { giveOn, passOn, requestBudget } from "./pass.ts";
 import { Prefetcher } from "./prefetcher.ts";
 import { siteProblem } from "./refusal.ts";
 import type { SiteRuntime } from "./runtime.ts";
@@ -57,6 +57,7 @@ export class SiteServer {
   readonly #via: string;
   readonly #aliases = new Aliases<Plan>();
   readonly #prefetcher: Prefetcher;
+  readonly #budget = requestBudget();
 
   constructor(deps: SiteServerDeps) {
     this.#deps = deps;
@@ -169,7 +170,7 @@ export class SiteServer {
     }
     let answer: OriginAnswer;
     try {
-      answer = await passOn(exchange, { runtime, target, key, name });
+      answer = await passOn(exchange, { runtime, target, key, name, budget: this.#budget });
     } catch (error) {
       if (exchange.isGone) return;
       if (!(error instanceof UpstreamError)) throw error;
