@@ -8,8 +8,8 @@ import { test } from "node:test";
 import { Guard } from "./guard.ts";
 
 const has = (program: string, version: string): boolean => spawnSync(program, [version]).status === 0;
-const noPython = has("python3", "--version") ? false : "needs python3";
-const noOpenssl = has("openssl", "version") ? false : "needs openssl";
+const noPython = has("python3", "--version") ? false : "skipped: needs python3";
+const noOpenssl = has("openssl", "version") ? false : "skipped: needs openssl";
 const SCRIPT = join(import.meta.dirname, "..", "..", "tools", "edge", "token.py");
 
 test("a token made by ten lines of Python opens what it says", { skip: noPython }, () => {

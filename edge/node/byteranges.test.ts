@@ -18,7 +18,7 @@ print(json.dumps([[p["Content-Range"], p["Content-Type"], hashlib.sha1(p.get_pay
 
 test("several ranges of a stored object are the parts of one answer, as another program reads them", async (t) => {
   const python = await promisify(execFile)("python3", ["--version"]).catch(() => undefined);
-  if (!python) return t.skip("needs python3");
+  if (!python) return t.skip("skipped: needs python3");
   const origin = await mediaStandIn(t);
   const body = patterned(10_000);
   origin.items.set(SEGMENT, { body });

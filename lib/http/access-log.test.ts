@@ -87,7 +87,7 @@ test("a file that can't be opened is said at once", async (t) => {
   await assert.rejects(openAccessLog({ path, format: "combined", log: keptLog().log }), { code: "ENOENT" });
 });
 
-const noFullDisk = existsSync("/dev/full") ? false : "needs /dev/full";
+const noFullDisk = existsSync("/dev/full") ? false : "skipped: needs /dev/full";
 
 test("a disk that fails is said once, and requests go on", { skip: noFullDisk }, async (t) => {
   const log = keptLog();
