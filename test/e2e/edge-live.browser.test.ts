@@ -98,16 +98,16 @@ test("without control plane and bus a channel plays on, through a restart of the
   const first = await viewer.seen();
   bus.cut();
   await Promise.all([...cluster.controls, cluster.gateway].map(gone));
-  const alone = await viewer.plays(8);
+  const alone = await viewer.plays(5);
   assertForced(t, { before: first, after: alone }, 0);
   assert.deepEqual(alone.fatals, []);
   const { outageMs } = await restartEdge(cluster, cluster.edge);
-  const again = await viewer.plays(8);
+  const again = await viewer.plays(6);
   assertForced(t, { before: alone, after: again }, outageMs);
   bus.mend();
   for (const node of [...cluster.controls, cluster.gateway]) {
     await cluster.add(node === cluster.gateway ? "gateway" : "control", {}, node.dataDir);
   }
-  const last = await viewer.plays(5);
+  const last = await viewer.plays(4);
   assertForced(t, { before: again, after: last }, 0);
 });
