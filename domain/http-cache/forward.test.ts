@@ -164,3 +164,12 @@ test("Cache-Status tells what was done in the words of its standard", () => {
   );
   assert.equal(cacheStatus({ hit: true, detail: "two words" }), 'castellan-edge; hit; detail="two words"');
 });
+
+// RFC 9111 §4: what is not part of the key must not choose the answer that all get.
+test("a fill goes without the fields by which an origin may be talked into another answer", () => {
+  const sent = ["X-Forwarded-Host", "evil.example", "X-Original-URL", "/admin", "Forwarded", "for=1", "Accept", "*/*"];
+  const filled = requestFieldsToForward(sent, { via: "edge" });
+  assert.deepEqual(filled, ["Accept", "*/*", "Via", "1.1 edge", "CDN-Loop", "edge"]);
+  const passed = requestFieldsToForward(sent, { via: "edge", passThrough: true });
+  assert.deepEqual(passed.slice(0, sent.length), sent);
+});

@@ -77,6 +77,16 @@ const MADE_ANEW: ReadonlySet<string> = new Set([
   "host",
   "via",
 ]);
+/**
+ * Fields by which some origins choose another answer than the address says, and that are no part of the cache key: what
+ * one client sends in them must not become what all get.
+ */
+const UNKEYED: ReadonlySet<string> = new Set([
+  ...["forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-port", "x-forwarded-prefix"],
+  ...["x-forwarded-proto", "x-forwarded-scheme", "x-forwarded-server", "x-host", "x-http-host-override"],
+  ...["x-http-method", "x-http-method-override", "x-method-override", "x-original-host", "x-original-url"],
+  ...["x-real-ip", "x-rewrite-url"],
+]);
 /** Of a request whose method has no content here. */
 const CONTENT: ReadonlySet<string> = new Set(["content-encoding", "content-type"]);
 
@@ -100,7 +110,7 @@ export const requestFieldsToForward = (fields: FieldList, options: ForwardOption
   const kept: string[] = [];
   eachField(fields, (name, lower, value) => {
     if (isHopByHop(lower) || named.has(lower) || MADE_ANEW.has(lower)) return;
-    if (!passThrough && (CONDITIONS.has(lower) || CONTENT.has(lower))) return;
+    if (!passThrough && (CONDITIONS.has(lower) || CONTENT.has(lower) || UNKEYED.has(lower))) return;
     kept.push(name, value);
   });
   const codings = acceptedCodings(fieldValue(fields, "accept-encoding"));

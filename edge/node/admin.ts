@@ -14,6 +14,7 @@ import type { Readiness } from "../../lib/http/health.ts";
 import { jsonIn } from "../../lib/http/json-body.ts";
 import { openRawListener, type RawListener } from "../../lib/http/raw-listener.ts";
 import type { Log } from "../../lib/log/log.ts";
+import { METRICS_CONTENT_TYPE, metricsText } from "../../lib/metrics/metrics.ts";
 import type { Purge, PurgeTarget } from "../cache/purges/purge-table.ts";
 import type { Site, Sites } from "../config/sites.ts";
 import { canonicalPath, hostnameOf, keptQuery } from "../site/target.ts";
@@ -39,7 +40,8 @@ const BODY_BYTES_MAX = 64 * 1024;
 const JSON_LINES = "Content-Type: application/json\r\nCache-Control: no-store\r\n";
 
 const digest = (text: string): Buffer => createHash("sha256").update(text).digest();
-const isLoopback = (address: string): boolean => /^(?:127\.|::1$|::ffff:127\.)/.test(address);
+/** True for an address of this machine. */
+export const isLoopback = (address: string): boolean => /^(?:127\.|::1$|::ffff:127\.)/.test(address);
 
 const answer = (exchange: RawExchange, data: unknown, status = 200): void =>
   exchange.send(status, JSON_LINES, Buffer.from(JSON.stringify({ success: true, data })));
@@ -97,6 +99,14 @@ const siteShown = ({ id, customer, tenant, hostnames, origins, parents, signing,
   hasCertificate: certificate !== null,
 });
 
+const WANTED: Readonly<Record<string, string>> = {
+  "/purge": "POST",
+  "/reload": "POST",
+  "/sites": "GET",
+  "/accounts": "GET",
+  "/metrics": "GET",
+};
+
 class Admin {
   readonly #deps: AdminDeps;
 
@@ -110,7 +120,7 @@ class Admin {
       return;
     }
     const { method, path } = exchange;
-    const wanted = { "/purge": "POST", "/reload": "POST", "/sites": "GET", "/accounts": "GET" }[path];
+    const wanted = WANTED[path];
     if (wanted === undefined) throw new Fault("NOT_FOUND");
     if (method !== wanted) {
       exchange.problem({ code: "METHOD_NOT_ALLOWED", data: { method } }, `Allow: ${wanted}\r\n`);
@@ -118,6 +128,11 @@ class Admin {
     }
     if (path === "/purge") return this.#purge(exchange);
     if (path === "/reload") return this.#reload(exchange);
+    if (path === "/metrics") {
+      const lines = `Content-Type: ${METRICS_CONTENT_TYPE}\r\nCache-Control: no-store\r\n`;
+      exchange.send(200, lines, Buffer.from(await metricsText()));
+      return;
+    }
     answer(exchange, path === "/sites" ? (this.#deps.sites()?.all.map(siteShown) ?? []) : this.#deps.accounts());
   }
 
@@ -148,5 +163,7 @@ export const openAdmin = (deps: AdminDeps): Promise<RawListener> => {
   const admin = new Admin(deps);
   const { host, port, log, ready } = deps;
   const handle = (exchange: RawExchange): Promise<void> => admin.handle(exchange);
-  return openRawListener({ name: "edge-admin", host, port, portVariable: "EDGE_ADMIN_PORT", log, ready, handle });
+  const own = { name: "edge-admin", portVariable: "EDGE_ADMIN_PORT" };
+  // Figures are behind the token; probes are not.
+  return openRawListener({ ...own, host, port, log, ready, handle, hasHealth: ({ path }) => path !== "/metrics" });
 };

@@ -3,7 +3,7 @@ import { randomInt } from "node:crypto";
 import { hostname } from "node:os";
 import { setTimeout as pause } from "node:timers/promises";
 import { type AccessDetails, type AccessEntry, type AccessLog, openAccessLog } from "../../lib/http/access-log.ts";
-import type { RawExchange } from "../../lib/http/exchange.ts";
+import type { RawExchange, RawRequest } from "../../lib/http/exchange.ts";
 import type { Readiness } from "../../lib/http/health.ts";
 import {
   type NotedExchange,
@@ -37,6 +37,7 @@ import { hostnameOf } from "../site/target.ts";
 import type { Plan, Verdict } from "../site/verdict.ts";
 import { type Found, Peers, type PeersDeps } from "../threads/peers.ts";
 import type { AskMessage } from "../threads/protocol.ts";
+import { isLoopback } from "./admin.ts";
 import { type Directory, LiveServer, type LiveVerdict } from "./live-server.ts";
 import { accountedContexts, type Context, type Contexts, EdgeMetrics, isHit } from "./metrics.ts";
 import { parseTarget, type Target } from "./request.ts";
@@ -149,6 +150,7 @@ export class EdgeNode {
     const disk = deps.disk && new DiskTier({ ...state, disk: deps.disk });
     const objects = new SiteObjects({ ...state, disk, purges: deps.purges });
     const siteFills = new SiteFills({ ...state, store: objects, objectBytesMax: OBJECT_BYTES_MAX });
+    objects.isFilling = (key) => siteFills.running(key) !== undefined;
     const { policy } = this.cache;
     this.finder = new Finder({
       ...state,
@@ -274,7 +276,7 @@ export class EdgeNode {
       ...own,
       ...{ host: config.host, log, ready, reusePort: config.isShared },
       ...(this.#accessLog ? { accessLog: this.#accessLog } : {}),
-      hasHealth: ({ host, path }) => this.#hasHealth(host, path),
+      hasHealth: (request) => this.#hasHealth(request),
       handle: (exchange) => this.#route(exchange),
       noted: (exchange) => this.#count(exchange),
       refusedBytes: (bytes) => this.#count({ context: undefined, status: 400, wireBytes: bytes, firstByteMs: 0 }),
@@ -283,10 +285,14 @@ export class EdgeNode {
     return listener;
   }
 
-  /** Probes may come by any host that no site names; what is measured here is for no customer's viewers. */
-  #hasHealth(host: string, path: string): boolean {
+  /**
+   * Probes may come by any host that no site names. Figures are for no viewer: they are shown to this machine alone, and
+   * at the operator's door.
+   */
+  #hasHealth({ host, path, remoteAddress }: RawRequest): boolean {
     const site = this.sites.find(host)?.site;
-    return site === undefined || (path !== "/metrics" && !site.hostnames.includes(hostnameOf(host)));
+    if (site?.hostnames.includes(hostnameOf(host))) return false;
+    return path !== "/metrics" || (site === undefined && isLoopback(remoteAddress));
   }
 
   /** Phase "account". What no handler saw through was refused, and is nobody's. */

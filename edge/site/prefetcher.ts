@@ -6,7 +6,7 @@
 
 import type { CachePolicy } from "../../domain/cache-policy/cache-policy.ts";
 import { NextSegments } from "../../domain/prefetch/next-segments.ts";
-import { type PlaylistKind, playlistKind } from "../../domain/prefetch/playlist-segments.ts";
+import { PLAYLIST_LENGTH_MAX, type PlaylistKind, playlistKind } from "../../domain/prefetch/playlist-segments.ts";
 import { ViewerBudget } from "../../domain/prefetch/viewer-budget.ts";
 import type { RawExchange } from "../../lib/http/exchange.ts";
 import { lineOf } from "../../lib/http/raw-lines.ts";
@@ -60,7 +60,7 @@ export class Prefetcher {
   #learn(plan: Plan, kind: PlaylistKind, body: Content["body"]): void {
     if (!Buffer.isBuffer(body) && body.state !== "whole") return;
     const bytes = Buffer.isBuffer(body) ? body : body.view();
-    if (this.#learned.has(bytes)) return;
+    if (bytes.length > PLAYLIST_LENGTH_MAX || this.#learned.has(bytes)) return;
     this.#learned.add(bytes);
     const text = bytes.toString("utf8");
     this.#next.learn({ host: hostOf(plan.runtime.site.id), target: plan.target, kind, text });

@@ -150,7 +150,9 @@ export class SiteServer {
     const plan = this.plan(runtime, mark === -1 ? target : target.slice(0, mark), query);
     if ("code" in plan || plan.rule.cache === "bypass") return;
     const verdict = this.#deps.find(request, plan);
-    if (verdict instanceof Promise) void verdict.then((later) => later.kind === "pass" && later.answer?.drop());
+    if (verdict instanceof Promise) {
+      verdict.then((later) => later.kind === "pass" && later.answer?.drop()).catch(() => {}); // fills say what failed
+    }
   }
 
   /** An answer that came for this request, unless it wanted a part and got the whole. */

@@ -44,6 +44,9 @@ export class SiteObjects implements SiteStore {
   readonly #uncacheable = new LRUCache<string, Uncacheable>({ max: UNCACHEABLE_MAX });
   readonly #varying = new LRUCache<string, Varying>({ max: VARYING_MAX });
 
+  /** Whether an address is being asked for. */
+  isFilling: (key: string) => boolean = () => false;
+
   constructor({ cache, nowMs, disk, purges }: SiteObjectsDeps) {
     this.#purges = purges;
     this.#cache = cache;
@@ -135,8 +138,20 @@ export class SiteObjects implements SiteStore {
     if (!this.#uncacheable.get(key)?.isTooLarge) this.#uncacheable.delete(key);
   }
 
-  /** Forgets an address with all that it varies by. */
+  /**
+   * Forgets an address with all that it varies by. What is on its way, or on disk in variants that were not asked for
+   * since the start, goes with it: as by a purge.
+   */
   invalidate(primaryKey: string): void {
+    const isKnown = this.has(primaryKey) || this.#varying.has(primaryKey) || this.isFilling(primaryKey);
+    if (!isKnown) return; // purges are few: requests that change what nobody keeps must not use them up
+    this.#forgetAll(primaryKey);
+    const site = primaryKey.slice(0, primaryKey.indexOf(" "));
+    const purge = { site, target: { kind: "key", key: primaryKey }, mode: "hard" } as const;
+    this.#purges?.purge(purge).catch(() => {}); // it counts until this process ends all the same
+  }
+
+  #forgetAll(primaryKey: string): void {
     for (const key of this.#varying.get(primaryKey)?.keys ?? []) this.#forget(key);
     this.#varying.delete(primaryKey);
     this.#forget(primaryKey);
@@ -151,7 +166,7 @@ export class SiteObjects implements SiteStore {
     const key = `${primaryKey}\n${variant}`;
     let varying = this.#varying.get(primaryKey);
     if (varying?.names.join() !== names.join()) {
-      this.invalidate(primaryKey);
+      this.#forgetAll(primaryKey);
       varying = { names, keys: new Set() };
       this.#varying.set(primaryKey, varying);
       this.#disk?.keepVarying(primaryKey, names);

@@ -124,7 +124,7 @@ export const nodeScene = async (
   const node = new EdgeNode({
     config: {
       ...{ host: "127.0.0.1", port: 0, tlsPort: null, cacheBytes, packagerUrls: [], nodeId: "test" },
-      ...{ allowPrivateSources: [], isShared: false, isTrusted: true, accessLog: null, patienceMs: 1_000 },
+      ...{ allowPrivateSources: [], isShared: false, accessLog: null, patienceMs: 1_000 },
     },
     ...{ directory: null, log: quietLog, disk, accounts: new Accounts() },
     ...{ wallMs: () => Date.now(), nowMs: () => performance.now() },
