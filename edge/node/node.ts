@@ -286,8 +286,8 @@ export class EdgeNode {
   }
 
   /**
-   * Probes may come by any host that no site names. Figures are for no viewer: they are shown to this machine alone, and
-   * at the operator's door.
+   * Probes may come by any host that no site names. Figures are for no viewer: they are shown to this machine alone,
+   * and at the operator's door.
    */
   #hasHealth({ host, path, remoteAddress }: RawRequest): boolean {
     const site = this.sites.find(host)?.site;

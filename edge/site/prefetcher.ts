@@ -48,6 +48,11 @@ export class Prefetcher {
     this.#deps = deps;
   }
 
+  /** Whether an answer from the cache tells anything: most are no playlist, and of none. */
+  isOfUse({ playlist }: Plan): boolean {
+    return playlist !== undefined || this.#next.segmentCount > 0;
+  }
+
   /** A viewer was answered with this; `isNew` when it came from an origin. */
   answered(exchange: RawExchange, plan: Plan, { described, body, isNew }: Answered): void {
     if (exchange.method !== "GET" || described.status !== 200) return;

@@ -116,11 +116,10 @@ export class SiteServer {
       case "hit":
         exchange.context = contexts.hit;
         answerHit(exchange, verdict.stored, this.#deps.nowMs());
-        this.#prefetcher.answered(exchange, plan, {
-          described: verdict.stored.described,
-          body: verdict.stored.body,
-          isNew: false,
-        });
+        if (this.#prefetcher.isOfUse(plan)) {
+          const { described, body } = verdict.stored;
+          this.#prefetcher.answered(exchange, plan, { described, body, isNew: false });
+        }
         return undefined;
       case "content":
         exchange.context = contexts[verdict.result];
