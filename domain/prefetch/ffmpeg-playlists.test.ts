@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { test } from "node:test";
 import { promisify } from "node:util";
+import { findFfmpeg } from "../../lib/ffmpeg/binary.ts";
 import { type PlaylistKind, playlistSegments } from "./playlist-segments.ts";
 
 const run = promisify(execFile);
@@ -37,7 +38,8 @@ const assertListed = async ({ kind, playlist, args }: Writing): Promise<void> =>
   try {
     const inputs = kind === "dash" ? [...SOURCE, ...SOUND] : SOURCE;
     const codecs = kind === "dash" ? [...VIDEO, "-c:a", "aac"] : VIDEO;
-    await run("ffmpeg", ["-v", "error", ...inputs, ...codecs, ...args, playlist], {
+    const { path: ffmpeg } = await findFfmpeg(null);
+    await run(ffmpeg, ["-v", "error", ...inputs, ...codecs, ...args, playlist], {
       cwd: folder,
       timeout: DEADLINE_MS,
     });
