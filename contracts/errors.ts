@@ -2,15 +2,8 @@
  * The error catalogue: the only errors that a caller ever sees. `fail(code, data)` raises one.
  * Matched by `code`, never by `instanceof`: classes do not survive the bus. Anything else that is thrown is a bug.
  */
-export type FaultOf = "client" | "server" | "upstream";
-
-interface Entry {
-  readonly status: number;
-  readonly fault: FaultOf;
-  readonly retry: boolean;
-  /** Sentence with `{name}` places that are filled from the error's data. */
-  readonly message: string;
-}
+import type { ErrorEntry } from "./error-entry.ts";
+import { TITLE_ERRORS } from "./title-errors.ts";
 
 export const ERRORS = {
   BAD_INPUT: { status: 422, fault: "client", retry: false, message: "The request does not fit its schema." },
@@ -246,7 +239,8 @@ export const ERRORS = {
     retry: false,
     message: "An unexpected error happened; the log has it under the request id.",
   },
-} as const satisfies Record<string, Entry>;
+  ...TITLE_ERRORS,
+} as const satisfies Record<string, ErrorEntry>;
 
 export type ErrorCode = keyof typeof ERRORS;
 export type FaultData = Readonly<Record<string, unknown>>;

@@ -4,6 +4,7 @@ import { EdgeConfigDraft } from "./edge-config.ts";
 import { Instant, NextCursor, Page, StreamId, TenantSlug } from "./ids.ts";
 import { ask, fact } from "./kit.ts";
 import { Purged, PurgeTargets } from "./packager.ts";
+import { MediaAdmission, RevocationCursor, RevocationNews } from "./playback.ts";
 
 export const SnapshotChannel = z.object({
   tenant: TenantSlug,
@@ -36,6 +37,14 @@ export const getSnapshot = ask("fleet.snapshot", {
   input: z.object({ haveVersion: z.int().default(0) }),
   result: z.object({ snapshot: Snapshot.nullable() }),
   deadlineMs: 5_000,
+  errors: ["DATABASE_DOWN"],
+  retriable: true,
+});
+/** Who may be let in to stored media, and what was revoked; apart from snapshots: it changes more often. */
+export const getMediaAdmission = ask("fleet.mediaAdmission", {
+  input: z.object({ after: RevocationCursor.default("") }),
+  result: z.object({ admission: MediaAdmission, revoked: RevocationNews }),
+  deadlineMs: 3_000,
   errors: ["DATABASE_DOWN"],
   retriable: true,
 });

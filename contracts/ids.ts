@@ -24,6 +24,13 @@ export const StreamId = z
   .max(140);
 /** RFC 3339, UTC, milliseconds. */
 export const Instant = z.iso.datetime({ precision: 3 });
+const INSTANTS_END_MS = Date.UTC(10_000, 0, 1);
+/** Of Unix time, and of four digits in UTC as well: what is written down can be read and shown again. */
+export const isInstant = (ms: number): boolean => ms >= 0 && ms < INSTANTS_END_MS;
+/** An instant that a client names, in any zone. */
+export const GivenInstant = z.iso
+  .datetime({ offset: true })
+  .refine((text) => isInstant(Date.parse(text)), "must be within the years 1970 to 9999");
 
 export const PAGE_LIMIT_MAX = 200;
 export const PAGE_LIMIT_DEFAULT = 50;
@@ -35,6 +42,13 @@ const Limit = z.union([
     .transform(Number)
     .pipe(z.int().min(1).max(PAGE_LIMIT_MAX)),
 ]);
+/** One of a search has its words and a name: 1,000 and 500 characters of 4/3 bytes. */
+const CURSOR_CHARACTERS_MAX = 4_000;
 /** Fields of every list: an opaque cursor and a page size. */
-export const Page = { cursor: z.string().max(500).optional(), limit: Limit.default(PAGE_LIMIT_DEFAULT) };
+export const Page = {
+  cursor: z.string().max(CURSOR_CHARACTERS_MAX).optional(),
+  limit: Limit.default(PAGE_LIMIT_DEFAULT),
+};
 export const NextCursor = z.string().nullable();
+/** ISO 3166-1 alpha-2. */
+export const Country = z.string().regex(/^[A-Z]{2}$/, "must be two capital letters");

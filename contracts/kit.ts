@@ -12,6 +12,13 @@ export type Scope =
   | "streamer:write"
   | "key:read"
   | "key:write"
+  | "title:read"
+  | "title:write"
+  | "upload:write"
+  | "job:read"
+  | "job:write"
+  | "playback:read"
+  | "playback:write"
   | "platform:admin";
 
 export interface Rest {

@@ -10,6 +10,13 @@ export const SCOPES = [
   "streamer:write",
   "key:read",
   "key:write",
+  "title:read",
+  "title:write",
+  "upload:write",
+  "job:read",
+  "job:write",
+  "playback:read",
+  "playback:write",
   "platform:admin",
 ] as const;
 const ScopeName = z.enum(SCOPES);

@@ -182,9 +182,10 @@ test("what waits for a server that hangs fails at once when it is given up, and 
   const pings = [db.ping(), db.ping()];
   await Promise.all(pings);
   proxy?.freeze();
-  const waiting = [db.ping(), db.tenantTx(A, tenantOf)];
+  const refused = { code: /^(?:DATABASE_DOWN|SHUTTING_DOWN)$/ };
+  const waiting = [db.ping(), db.tenantTx(A, tenantOf)].map((work) => assert.rejects(work, refused));
   db.giveUp();
-  for (const work of waiting) await assert.rejects(work, { code: /^(?:DATABASE_DOWN|SHUTTING_DOWN)$/ });
+  await Promise.all(waiting);
   await assert.rejects(db.ping(), { code: "SHUTTING_DOWN" });
   await db.close();
 });

@@ -24,7 +24,9 @@ function folder(t: TestContext, files: Readonly<Record<string, string>> = {}): s
 const empty = (t: TestContext) => testDatabase(t, { migrated: false });
 const up = (text: string, down = "select 1") => `-- Up Migration\n${text};\n-- Down Migration\n${down};\n`;
 
-/** Everything that a migration can make, as text. */
+/**
+ * Everything that a migration can make, as text. What extensions bring is theirs: they stay, for others may use them.
+ */
 async function shapeOf(db: TestDatabase): Promise<string[]> {
   const { rows } = await db.asOwner<{ line: string }>(`
     select format('column %s.%s %s %s %s', attrelid::regclass, attname, format_type(atttypid, atttypmod), attnotnull,
@@ -36,11 +38,13 @@ async function shapeOf(db: TestDatabase): Promise<string[]> {
       where connamespace = 'public'::regnamespace
     union all select format('index %s', indexdef) from pg_indexes where schemaname = 'public'
     union all select format('function %s', pg_get_functiondef(oid)) from pg_proc
-      where pronamespace = 'public'::regnamespace
+      where pronamespace = 'public'::regnamespace and oid not in (select objid from pg_depend where deptype = 'e')
     union all select format('policy %s %s %s %s %s', tablename, policyname, cmd, qual, with_check) from pg_policies
+      where schemaname = 'public'
     union all select format('security %s %s %s', relname, relrowsecurity, relforcerowsecurity) from pg_class
       where relnamespace = 'public'::regnamespace and relkind = 'r'
     union all select format('type %s', typname) from pg_type where typnamespace = 'public'::regnamespace
+      and oid not in (select objid from pg_depend where deptype = 'e')
     order by 1`);
   return rows.map(({ line }) => line);
 }
@@ -76,11 +80,12 @@ async function fill(db: TestDatabase): Promise<Map<string, number>> {
   const tables = await readTables(db);
   const rows = new RowMaker(db, tables);
   const tenantId = randomUUID();
-  for (const name of tables.keys()) {
-    if (!name.startsWith("migration.") && (await countOf(db, name)) === 0) await rows.rowOf(name, tenantId);
+  const names = [...tables.keys()].filter((name) => !/^(migration|graphile_worker)\./.test(name));
+  for (const name of names) {
+    if ((await countOf(db, name)) === 0) await rows.rowOf(name, tenantId);
   }
   const counts = new Map<string, number>();
-  for (const name of tables.keys()) if (!name.startsWith("migration.")) counts.set(name, await countOf(db, name));
+  for (const name of names) counts.set(name, await countOf(db, name));
   return counts;
 }
 

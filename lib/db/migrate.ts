@@ -1,5 +1,6 @@
 /**
- * Brings a database to this version's tables: the application role and its grants first, then migrations/ in order.
+ * Brings a database to this version's tables: the application role and its grants first, then the tables that
+ * deliver jobs, then migrations/ in order.
  * Runs as the owner of the database; nodes that start together wait for each other.
  */
 import { createHash } from "node:crypto";
@@ -7,6 +8,7 @@ import { readFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { runner } from "node-pg-migrate";
 import pg from "pg";
+import { installDelivery } from "../jobs/delivery-schema.ts";
 import { APP_ROLE } from "./database.ts";
 
 export interface MigrateOptions {
@@ -35,6 +37,7 @@ export async function migrate(options: MigrateOptions): Promise<string[]> {
     await client.query("select pg_advisory_lock($1)", [LOCK_KEY]);
     await client.query("set lock_timeout = 0");
     await bootstrap(client, await checkedVersion(client));
+    await installDelivery({ url: options.url, role: APP_ROLE });
     const dir = options.dir ?? MIGRATIONS_DIR;
     await refuseEdited(client, dir);
     return await run(client, dir, options);

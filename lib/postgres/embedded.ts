@@ -32,6 +32,8 @@ export interface EmbeddedOptions {
   readonly dataDir: string;
   readonly log: Log;
   readonly startDeadlineMs?: number;
+  /** Of all programs together; 100 unless told, which is some more than a whole platform in one process takes. */
+  readonly connectionsMax?: number;
 }
 
 export interface EmbeddedPostgres {
@@ -43,6 +45,7 @@ export interface EmbeddedPostgres {
 }
 
 const DATABASE = "castellan";
+const CONNECTIONS_MAX = 100;
 const START_DEADLINE_MS = 60_000; // a crash under heavy writing is repaired at about 100 MB of log per second
 const ASK_AGAIN_MS = 25;
 const ANSWER_TIMEOUT_MS = 5_000;
@@ -72,6 +75,7 @@ class EmbeddedServer implements EmbeddedPostgres {
   readonly #log: Log;
   readonly #files: ServerFiles;
   readonly #startDeadlineMs: number;
+  readonly #connectionsMax: number;
   readonly #userDataDir: string;
   #state: State = "starting";
   #socketDir = "";
@@ -87,6 +91,7 @@ class EmbeddedServer implements EmbeddedPostgres {
     this.#userDataDir = options.dataDir;
     this.#startDeadlineMs = options.startDeadlineMs ?? START_DEADLINE_MS;
     this.#files = filesIn(realFolder(options.dataDir));
+    this.#connectionsMax = options.connectionsMax ?? CONNECTIONS_MAX;
   }
 
   get url(): string {
@@ -168,7 +173,10 @@ class EmbeddedServer implements EmbeddedPostgres {
     if (this.#state === "starting") this.#socketDir = makeSocketFolder(account);
     else makePrivate(this.#socketDir, account);
     for (;;) {
-      this.#pid = await spawnServer(this.#files, this.#socketDir);
+      this.#pid = await spawnServer(this.#files, {
+        socketDir: this.#socketDir,
+        connectionsMax: this.#connectionsMax,
+      });
       this.#isOurs = true;
       if (await this.#isUp(deadlineMs)) return;
       const words = lastWords(logFile);

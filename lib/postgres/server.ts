@@ -19,7 +19,6 @@ export interface ServerFiles {
 const SETTINGS: Readonly<Record<string, string>> = {
   listen_addresses: "",
   unix_socket_permissions: "0700",
-  max_connections: "100",
   shared_buffers: "64MB",
   max_wal_size: "512MB",
   // Containers have 64 MB of /dev/shm, too little for parallel queries; ours are short.
@@ -69,13 +68,22 @@ export async function ensureCluster(files: ServerFiles): Promise<void> {
 }
 
 /** Starts the server; it is ready when it answers on its socket. Returns the postmaster's process id. */
-export async function spawnServer(files: ServerFiles, socketDir: string): Promise<number> {
+export async function spawnServer(
+  files: ServerFiles,
+  { socketDir, connectionsMax }: { readonly socketDir: string; readonly connectionsMax: number },
+): Promise<number> {
   const left = readPidFile(files.dataDir);
   // A dead server's id that is another program's by now, or a zombie's, would keep the new one from starting.
   if (left && isTaken(left.pid) && !isPostgresOf(left.pid, files.dataDir)) rmSync(pidFileOf(files.dataDir));
   const log = openLog(files.logFile);
-  const settings = Object.entries(SETTINGS).flatMap(([name, value]) => ["-c", `${name}=${value}`]);
-  const flags = ["-k", socketDir, "-p", String(SOCKET_PORT), ...settings];
+  const settings = Object.entries({ ...SETTINGS, max_connections: connectionsMax });
+  const flags = [
+    "-k",
+    socketDir,
+    "-p",
+    String(SOCKET_PORT),
+    ...settings.flatMap(([name, value]) => ["-c", `${name}=${value}`]),
+  ];
   try {
     // detached: a Ctrl-C in the terminal goes to us, who stop in order, and not to the server as well.
     const child = spawnIn(files, "postgres", files.dataDir, flags, { stdio: ["ignore", log, log], detached: true });
