@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { baseUrlOf, ConfigError, loadConfig, readSettings } from "./config.ts";
-import { VARIABLES } from "./variables.ts";
+import { CONTROL_ACTORS, VARIABLES } from "./variables.ts";
 
 const problemOf = (env: Record<string, string>): string => {
   try {
@@ -18,7 +18,7 @@ const problemOf = (env: Record<string, string>): string => {
 
 test("an empty environment is one process with every role, two streamers and the demo", () => {
   const settings = readSettings({}, false);
-  assert.deepEqual(settings.roles, ["gateway", "control", "streamer", "packager", "edge"]);
+  assert.deepEqual(settings.roles, ["gateway", "control", "streamer", "transcoder", "packager", "edge"]);
   assert.equal(settings.allInOne, true);
   assert.equal(settings.streamers, 2);
   assert.equal(settings.demo, true);
@@ -50,8 +50,8 @@ test("a single actor of control may be a process of its own", () => {
     [["gateway", "control"], ["tenant", "channel"], false],
   );
   const whole = readSettings({ ROLES: "control,fleet", ...backends }, false);
-  assert.deepEqual(whole.controlActors, ["tenant", "channel", "channel-supervisor", "fleet"]);
-  const named = { ROLES: "gateway,streamer,edge,tenant,channel,channel-supervisor" };
+  assert.deepEqual(whole.controlActors, CONTROL_ACTORS);
+  const named = { ROLES: `gateway,streamer,edge,${CONTROL_ACTORS.filter((actor) => actor !== "fleet").join(",")}` };
   assert.equal(problemOf(named), "NATS_URL: is needed: without fleet in ROLES this process must reach other nodes.");
   assert.equal(readSettings({ ...named, ROLES: `${named.ROLES},fleet` }, false).allInOne, true);
 });
@@ -120,7 +120,17 @@ test("two listeners of one process can't have the same port", () => {
   assert.match(problemOf({ EDGE_PORT: "8080" }), /^EDGE_PORT: port 8080 is also taken by PORT/);
   assert.match(problemOf({ HEALTH_PORT: "8083" }), /^HEALTH_PORT: port 8083 is also taken by STREAMER_PORT/);
   assert.match(problemOf({ STREAMER_PORT: "65535" }), /^STREAMER_PORT: leaves no ports/);
-  assert.equal(problemOf({ PORT: "0", EDGE_PORT: "0", STREAMER_PORT: "0", PACKAGER_PORT: "0", HEALTH_PORT: "0" }), "");
+  assert.equal(
+    problemOf({
+      PORT: "0",
+      EDGE_PORT: "0",
+      STREAMER_PORT: "0",
+      PACKAGER_PORT: "0",
+      UPLOAD_PORT: "0",
+      HEALTH_PORT: "0",
+    }),
+    "",
+  );
   assert.equal(problemOf({ ROLES: "edge", NATS_URL: "nats://bus", EDGE_PORT: "8080" }), "");
 });
 

@@ -58,9 +58,11 @@ const rolesOf = (words: Values["roles"]): Pick<Decided, "roles" | "controlActors
 
 /** Asks nobody for anything and is asked for nothing that another role can't do without. */
 const STANDS_ALONE: readonly Role[] = ["packager"];
+/** Nobody waits for its answer: what it does is in the database until somebody does it. */
+const OPTIONAL: readonly Role[] = ["packager", "transcoder"];
 
 const missingOf = ({ roles, controlActors }: Pick<Decided, "roles" | "controlActors">): string[] => [
-  ...ROLES.filter((role) => !roles.includes(role) && !STANDS_ALONE.includes(role)),
+  ...ROLES.filter((role) => !roles.includes(role) && !OPTIONAL.includes(role)),
   ...CONTROL_ACTORS.filter((actor) => roles.includes("control") && !controlActors.includes(actor)),
 ];
 
@@ -75,12 +77,17 @@ const checkBackends = (values: Values, decided: Pick<Decided, "roles" | "control
   if (values.natsUrl === null) {
     throw new ConfigError("NATS_URL", `is needed: without ${missing} in ROLES this process must reach other nodes.`);
   }
-  if (values.databaseUrl === null && roles.includes("control")) {
-    throw new ConfigError("DATABASE_URL", `is needed by the role control when ROLES leaves out ${missing}.`);
+  const needsDatabase = roles.find((role) => role === "control" || role === "transcoder");
+  if (values.databaseUrl === null && needsDatabase) {
+    throw new ConfigError("DATABASE_URL", `is needed by the role ${needsDatabase} when ROLES leaves out ${missing}.`);
   }
 };
 
-const checkPorts = (values: Values, roles: readonly Role[], streamers: number): void => {
+const checkPorts = (
+  values: Values,
+  { roles, controlActors }: Pick<Decided, "roles" | "controlActors">,
+  streamers: number,
+): void => {
   const has = (role: Role): boolean => roles.includes(role);
   const taken = new Map<number, string>();
   const take = (variable: string, number: number): void => {
@@ -90,6 +97,7 @@ const checkPorts = (values: Values, roles: readonly Role[], streamers: number): 
     taken.set(number, variable);
   };
   if (has("gateway")) take("PORT", values.port);
+  if (controlActors.includes("upload")) take("UPLOAD_PORT", values.uploadPort);
   if (has("edge")) take("EDGE_PORT", values.edgePort);
   if (has("edge") && values.edgeTlsPort !== null) take("EDGE_TLS_PORT", values.edgeTlsPort);
   if (has("edge") && values.edgeAdminPort !== null) take("EDGE_ADMIN_PORT", values.edgeAdminPort);
@@ -115,7 +123,7 @@ export const readSettings = (env: Env, terminal = process.stdout.isTTY === true)
   const values = Object.fromEntries(entries) as Values;
   checkBackends(values, decided);
   const streamers = values.streamers ?? (allInOne ? 2 : 1);
-  checkPorts(values, roles, streamers);
+  checkPorts(values, decided, streamers);
   const dataDir = resolve(values.dataDir);
   const debug = isPackager && values.packagerDebug && !texts.has(VARIABLES.logLevel);
   return {

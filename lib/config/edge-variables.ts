@@ -36,8 +36,8 @@ export const EDGE_VARIABLES = {
   }),
   edgePackagerUrls: open("EDGE_PACKAGER_URLS", list(baseUrl), {
     otherwise: "the packager of this process, if it has one",
-    doc: "Packagers behind the edge's /i/, /hls/ and /dash/ paths, by commas.",
-    roles: ["edge"],
+    doc: "Packagers behind /i/ and /api/media/, by commas.",
+    roles: ["edge", "gateway"],
   }),
   edgeAdminPort: open("EDGE_ADMIN_PORT", port, {
     otherwise: "no such listener",

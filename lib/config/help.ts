@@ -56,15 +56,18 @@ ${rows([
   ["npm start -- --config FILE", "with ROLES=edge: a cache in front of the sites that FILE names"],
   ["npm start -- --config FILE --check", "say what is wrong with such a file, and end"],
   ["npm start -- --help", "this text"],
+  ["npm start -- import FOLDER", "send a folder of films to a gateway, and go on where it was"],
   ["npm start -- setup", "ask what a packager has to know, and write it to .env"],
   ["npm start -- packager", "look at, clean and purge a packager's caches, and make tokens"],
+  ["npm start -- keys", "look at master keys, and bring all keys under a new one"],
   ["npm run doctor", "look at this machine and say what to do"],
 ])}
   With --env FILE, start, packager and doctor take what the environment does not say out of a file.
 
 Roles
 ${rows(ROLES.map((role) => [role, ROLE_DOCS[role]] as const))}
-  An actor of control may also be a process of its own: ${CONTROL_ACTORS.join(", ")}.
+  An actor of control may also be a process of its own:
+  ${CONTROL_ACTORS.join(", ")}.
 
 Variables (of the environment)
 ${variableRows(variableGroups().general)}

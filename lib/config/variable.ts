@@ -2,7 +2,7 @@
 import type { Kind } from "./kinds.ts";
 
 /** What a process can be; `all` in ROLES means each of them. */
-export const ROLES = ["gateway", "control", "streamer", "packager", "edge"] as const;
+export const ROLES = ["gateway", "control", "streamer", "transcoder", "packager", "edge"] as const;
 export type Role = (typeof ROLES)[number];
 
 /** Where a variable stands in a CasterPak `config.ini`. */

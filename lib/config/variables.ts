@@ -4,20 +4,33 @@ import { EDGE_VARIABLES } from "./edge-variables.ts";
 import { baseUrl, bytes, cidrList, duration, flag, integer, oneOf, path, port, text, url, wordList } from "./kinds.ts";
 import { PACKAGER_VARIABLES } from "./packager-variables.ts";
 import { fixed, open, ROLES, type Role } from "./variable.ts";
+import { VOD_VARIABLES } from "./vod-variables.ts";
 
 export { ROLES, type Role } from "./variable.ts";
 
 /** What each role is for, in one sentence. */
 export const ROLE_DOCS: Readonly<Record<Role, string>> = {
   gateway: "The REST API, its reference and the watch page.",
-  control: "Channels, their supervisors, tenants and the edges' snapshots; the only role that uses the database.",
+  control:
+    "Channels, their supervisors, tenants, the catalog, uploads, keys, playback sessions and the edges' snapshots; uses the database.",
   streamer: "Takes sources in with ffmpeg and serves live HLS and DASH.",
+  transcoder: "Turns uploaded files into the rungs, tracks and pictures of titles with ffmpeg; uses the database.",
   packager: "Makes HLS and DASH out of stored MP4 files on demand; runs alone too, without any other server.",
   edge: "The cache that viewers talk to; with a file of sites it runs alone too, in front of anybody's origin.",
 };
 
 /** The actors of the role control; each may also be a process of its own, under the name of its folder. */
-export const CONTROL_ACTORS = ["tenant", "channel", "channel-supervisor", "fleet"] as const;
+export const CONTROL_ACTORS = [
+  "tenant",
+  "channel",
+  "channel-supervisor",
+  "fleet",
+  "scheduler",
+  "catalog",
+  "upload",
+  "keyserver",
+  "playback",
+] as const;
 export type ControlActor = (typeof CONTROL_ACTORS)[number];
 
 const MiB = 2 ** 20;
@@ -67,7 +80,7 @@ export const VARIABLES = {
   ffmpegPath: open("FFMPEG_PATH", path, {
     otherwise: "the one from npm, else ffmpeg in PATH",
     doc: "The ffmpeg to run.",
-    roles: ["streamer"],
+    roles: ["streamer", "transcoder"],
   }),
   ffmpegPreset: fixed("FFMPEG_PRESET", oneOf("ultrafast", "superfast", "veryfast", "faster", "fast"), "veryfast", {
     doc: "x264 preset where a channel names none: slower ones look better and cost more.",
@@ -104,7 +117,7 @@ export const VARIABLES = {
   databaseUrl: open("DATABASE_URL", url("postgres", "postgresql"), {
     otherwise: "an embedded PostgreSQL 18 in DATA_DIR",
     doc: "PostgreSQL 15 or newer; its user must own the database or be superuser.",
-    roles: ["control"],
+    roles: ["control", "transcoder"],
     secret: true,
   }),
   eventPrefix: fixed("EVENT_PREFIX", text("1 to 32 letters, digits, - and _", /^[A-Za-z0-9_-]{1,32}$/), "plexbd", {
@@ -135,6 +148,7 @@ export const VARIABLES = {
     doc: "Logs for eyes or one JSON object a line.",
     roles: "all",
   }),
+  ...VOD_VARIABLES,
   ...PACKAGER_VARIABLES,
 } as const;
 export type VariableKey = keyof typeof VARIABLES;

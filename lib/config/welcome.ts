@@ -25,6 +25,7 @@ export const welcome = (facts: WelcomeFacts): string => {
   const lines = [`Castellan is ready after ${(facts.readyMs / 1000).toFixed(1)} s.`, ""];
   if (gatewayUrl !== null) {
     if (facts.demoPath !== null) lines.push(line("Watch", `${gatewayUrl}${facts.demoPath}`));
+    lines.push(line("Upload", `${gatewayUrl}/upload`));
     lines.push(line("API", `${gatewayUrl}/api/v1`), line("Reference", `${gatewayUrl}/api/docs`));
   }
   if (edgeUrl !== null) lines.push(line("Edge", edgeUrl));

@@ -3,38 +3,25 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
-import { connect as connectTcp } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import test, { after, type TestContext } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { connect, type JetStreamManager, JSONCodec, type NatsConnection } from "nats";
 import { testDatabase } from "../../test/support/database.ts";
+import { NATS_URL, withoutNats } from "../../test/support/nats.ts";
+import { keptPort } from "../../test/support/ports.ts";
 import { proxyTo } from "../../test/support/proxy.ts";
 import type { Database } from "../db/database.ts";
-import { freePort } from "../http/listener.ts";
 import { quietLog } from "../log/log.ts";
 import { jetStreamEvents, pgEvents } from "./events.ts";
 import { laneOf, Streams } from "./jetstream-streams.ts";
 import { eventBusSuite, Recorder, tell } from "./suite.ts";
 import { happened } from "./suite-facts.ts";
 
-const NATS_URL = process.env.TEST_NATS_URL ?? "nats://127.0.0.1:4222";
 const QUICK = { attemptsMax: 2, pausesMs: [20], silenceMs: 3_000 };
 
-const reachable = async (): Promise<boolean> => {
-  const { hostname, port } = new URL(NATS_URL);
-  const socket = connectTcp({ host: hostname, port: Number(port), timeout: 2_000 });
-  try {
-    await once(socket, "connect");
-    return true;
-  } catch {
-    return false;
-  } finally {
-    socket.destroy();
-  }
-};
-const skip = (await reachable()) ? false : `skipped: needs NATS at ${NATS_URL}`;
+const skip = await withoutNats();
 
 interface Nats {
   readonly prefix: string;
@@ -152,7 +139,7 @@ test("facts wait in the outbox while NATS has no JetStream, however long; a star
   const db = await testDatabase(t);
   const dir = await mkdtemp(path.join(tmpdir(), "nats-"));
   t.after(() => rm(dir, { recursive: true, force: true }));
-  const port = String(await freePort("127.0.0.1"));
+  const port = String(await keptPort());
   const natsUrl = `nats://127.0.0.1:${port}`;
   const server = await natsServer(t, ["-p", port, "-js", "-sd", dir]);
   const seen = await listening(t, db, "js", natsUrl);

@@ -8,6 +8,7 @@ import type { z } from "zod";
 import { fail } from "../../contracts/errors.ts";
 import type { Fact } from "../../contracts/kit.ts";
 import type { Database } from "../db/database.ts";
+import type { Listener } from "../db/listener.ts";
 import type { Log } from "../log/log.ts";
 import { type Carried, carriedCodec, JetStreamLane } from "./jetstream-lane.ts";
 import { LANE_COUNT, type Reader, Streams } from "./jetstream-streams.ts";
@@ -22,7 +23,7 @@ import {
   type RetryPolicy,
 } from "./port.ts";
 import { TodoStore } from "./todo.store.ts";
-import { Wake } from "./wake.ts";
+import { wakeOn } from "./wake.ts";
 
 export interface JetStreamEventsOptions {
   readonly db: Database;
@@ -50,7 +51,7 @@ class JetStreamEvents implements EventBus {
   readonly #store: TodoStore;
   readonly #streams: Streams;
   readonly #relay: PgWorker;
-  readonly #wake: Wake;
+  readonly #wake: Listener;
   readonly #lanes = new Map<string, JetStreamLane[]>();
   #connecting: Promise<NatsConnection> | undefined;
   #started = false;
@@ -67,7 +68,7 @@ class JetStreamEvents implements EventBus {
       policy: this.#policy,
       log: options.log,
     });
-    this.#wake = new Wake(options.db.url, () => this.#relay.wake());
+    this.#wake = wakeOn(options.db.url, () => this.#relay.wake());
   }
 
   async subscribe<F extends Fact>(

@@ -2,11 +2,12 @@
 import type { z } from "zod";
 import type { Fact } from "../../contracts/kit.ts";
 import type { Database } from "../db/database.ts";
+import type { Listener } from "../db/listener.ts";
 import type { Log } from "../log/log.ts";
 import { PgWorker } from "./pg-worker.ts";
 import { type Depth, type EventBus, type EventHandler, handlerOf, RETRY_POLICY, type RetryPolicy } from "./port.ts";
 import { TodoStore } from "./todo.store.ts";
-import { Wake } from "./wake.ts";
+import { wakeOn } from "./wake.ts";
 
 export interface PgEventsOptions {
   readonly db: Database;
@@ -18,7 +19,7 @@ export const pgEvents = (options: PgEventsOptions): EventBus => new PgEvents(opt
 
 class PgEvents implements EventBus {
   readonly #store: TodoStore;
-  readonly #wake: Wake;
+  readonly #wake: Listener;
   readonly #log: Log;
   readonly #policy: RetryPolicy;
   readonly #workers = new Map<string, PgWorker>();
@@ -29,7 +30,7 @@ class PgEvents implements EventBus {
     this.#log = log;
     this.#policy = { ...RETRY_POLICY, ...policy };
     // Whoever does not want this fact looks once for nothing.
-    this.#wake = new Wake(db.url, () => {
+    this.#wake = wakeOn(db.url, () => {
       for (const worker of this.#workers.values()) worker.wake();
     });
   }

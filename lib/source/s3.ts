@@ -10,7 +10,7 @@ import {
   HeadObjectCommand,
   ListObjectsV2Command,
   type ListObjectsV2CommandOutput,
-  S3Client,
+  type S3Client,
 } from "@aws-sdk/client-s3";
 import { type ErrorCode, fail } from "../../contracts/errors.ts";
 import { systemClock } from "../clock.ts";
@@ -22,6 +22,7 @@ import { checkedFolderPath, checkedSourcePath, childPath, inListOrder, isSourceP
 import type { ContentSource, ReadOptions, SourceEntry, SourceObject, SourceStat } from "./port.ts";
 import { type Opened, RangedObject } from "./ranged-object.ts";
 import { isArchivedError, S3Archive } from "./s3-archive.ts";
+import { makeS3Client } from "./s3-client.ts";
 import type { S3Settings, SourceTools } from "./settings.ts";
 import { mustBeSame, versionOf } from "./versions.ts";
 import { limitsOf, type Watch, type Watched } from "./watch.ts";
@@ -32,9 +33,6 @@ const COPY_WINDOWS = 3;
 const ATTEMPTS_MAX = 2;
 const PAGE_ENTRIES = 1000;
 const PAGE_BYTES = 4 * 1024 * 1024; // 1,000 keys of 1,024 bytes, percent-encoded
-const FREE_SOCKET_MS = 15_000; // S3 closes after 20 s
-
-const silent = { trace() {}, debug() {}, info() {}, warn() {}, error() {} };
 
 const CODES: Readonly<Record<string, ErrorCode>> = {
   NoSuchKey: "SOURCE_NOT_FOUND",
@@ -70,22 +68,9 @@ const statOfObject = ({ ETag, LastModified }: Described, sizeBytes: number): Sou
 });
 
 const clientOf = (settings: S3Settings, tools: SourceTools): S3Client => {
-  const { endpoint, region, credentials } = settings;
   const { connectionsMax, connectTimeoutMs } = limitsOf(tools, CONNECTIONS_MAX);
-  const agent = { keepAlive: true, maxSockets: connectionsMax, timeout: FREE_SOCKET_MS };
-  return new S3Client({
-    region,
-    ...(endpoint === null ? {} : { endpoint }),
-    ...(credentials === null ? {} : { credentials }),
-    forcePathStyle: settings.pathStyle ?? endpoint !== null,
-    followRegionRedirects: true,
-    maxAttempts: ATTEMPTS_MAX,
-    // Checksums are of whole objects; and servers that are not Amazon's trip over them.
-    requestChecksumCalculation: "WHEN_REQUIRED",
-    responseChecksumValidation: "WHEN_REQUIRED",
-    requestHandler: { httpAgent: agent, httpsAgent: agent, connectionTimeout: connectTimeoutMs, logger: silent },
-    logger: silent,
-  });
+  const pathStyle = settings.pathStyle ?? settings.endpoint !== null;
+  return makeS3Client({ ...settings, pathStyle }, { connectionsMax, connectTimeoutMs, attemptsMax: ATTEMPTS_MAX });
 };
 
 export class S3Source implements ContentSource {
