@@ -275,7 +275,7 @@ describe("a deadline", { concurrency: true }, () => {
     assert.equal((await thrownBy(send(caller, hasty, {}))).code, "DEADLINE_PASSED");
     const startedAt = performance.now();
     await caller.stop();
-    assert.ok(performance.now() - startedAt < 2_000);
+    assert.ok(performance.now() - startedAt < 8_000, "less than the ten seconds that a stop waits for calls");
   });
 
   test("goes down with the call: an ask below another has at most what is left of its caller's", async (t) => {

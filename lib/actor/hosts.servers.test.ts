@@ -5,8 +5,8 @@ import { once } from "node:events";
 import { type TestContext, test } from "node:test";
 import { missingServers, NATS_URL, POSTGRES_URL } from "../../test/support/cluster.ts";
 import { type TestDatabase, testDatabase } from "../../test/support/database.ts";
+import { keptPort } from "../../test/support/ports.ts";
 import { proxyTo } from "../../test/support/proxy.ts";
-import { freePort } from "../http/listener.ts";
 import { quietLog } from "../log/log.ts";
 import { makeBroker } from "./broker.ts";
 import { answer, send } from "./contract.ts";
@@ -155,7 +155,7 @@ test("a host without its database kills its actors and takes part again when it 
 });
 
 test("an ask while the bus is away is BUS_DOWN at once, and works again when it is back", { skip }, async (t) => {
-  const port = await freePort("127.0.0.1");
+  const port = await keptPort();
   const startNats = async (): Promise<ChildProcess> => {
     const child = spawn("nats-server", ["-a", "127.0.0.1", "-p", String(port)], {
       stdio: ["ignore", "ignore", "pipe"],
@@ -204,5 +204,5 @@ test("a node whose bus hangs ends all the same", { skip }, async (t) => {
   const startedAt = performance.now();
   await broker.stop();
   const tookMs = performance.now() - startedAt;
-  assert.ok(tookMs < 3_000, `it took ${Math.round(tookMs)} ms`);
+  assert.ok(tookMs < 8_000, `it took ${Math.round(tookMs)} ms`);
 });
