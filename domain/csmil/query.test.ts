@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { cpuMs } from "../../test/support/cpu.ts";
 import { renditionOf } from "../../test/support/rendition.ts";
 import { seeded } from "../../test/support/seeded.ts";
 import { childQuery, type MasterQuery, parseQuery } from "./query.ts";
@@ -128,11 +129,12 @@ test("any query is read or refused, at once", () => {
     parseQuery(Array.from({ length: int(12) }, () => pieces[int(pieces.length)]).join(""));
   }
   for (const long of [" ", "+", "-", "1,", "1-", "9", "langcode"]) {
-    const begun = performance.now();
-    for (const name of ["b", "bwcorrection", "subtitle_file_pattern", "start", "subtitle_location"]) {
-      parseQuery(`${name}=${long.repeat(4_000)}x`);
-    }
-    assert.ok(performance.now() - begun < 200, long);
+    const tookMs = cpuMs(() => {
+      for (const name of ["b", "bwcorrection", "subtitle_file_pattern", "start", "subtitle_location"]) {
+        parseQuery(`${name}=${long.repeat(4_000)}x`);
+      }
+    });
+    assert.ok(tookMs < 1_000, `${long}: ${tookMs} ms`);
   }
 });
 

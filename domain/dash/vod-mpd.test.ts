@@ -43,6 +43,18 @@ const LADDER: readonly Rendition[] = [
   }),
 ];
 
+test("what grows tells a clock that stands at the end of what is listed, and the same text whenever it is asked", () => {
+  const growing = { wholeSeconds: 5_400, updateSeconds: 2 };
+  const text = mpdOf(LADDER, { growing, children: "file", segmentQuery: () => "v=1" });
+  assert.match(text, / type="dynamic" availabilityStartTime="1970-01-01T00:00:00.000Z"/);
+  assert.match(text, / publishTime="1970-01-01T00:00:20.000Z" minimumUpdatePeriod="PT2S"/);
+  assert.match(text, / suggestedPresentationDelay="PT5400S"/);
+  assert.doesNotMatch(text, /mediaPresentationDuration/);
+  const clock = '<UTCTiming schemeIdUri="urn:mpeg:dash:utc:direct:2014" value="1970-01-01T00:00:20.000Z"/>';
+  assert.ok(text.endsWith(`  </Period>\n  ${clock}\n</MPD>\n`), text);
+  assert.match(text, /media="high\/segment\$Number\$_0_v\.m4s\?v=1"/);
+});
+
 test("the MPD of a set, whole: the video's timeline once, each audio once, versions in the names", () => {
   assert.equal(
     mpdOf(LADDER, { segmentQuery: ({ version }) => `v=${version}`, subtitles: [ENGLISH] }),

@@ -21,12 +21,23 @@ export interface ContentProtection {
   readonly licenseUrl?: string;
 }
 
+/** A presentation that grows at its end (§5.3.1.2: `dynamic`), and that players are to show from its beginning. */
+export interface GrowingMpd {
+  /** How long it will be: players that stay so far behind what is newest begin at the beginning. */
+  readonly wholeSeconds: number;
+  readonly updateSeconds: number;
+}
+
 /** What an MPD is made by, besides its variants. */
 export interface VodMpdOptions {
   /** Segments that `start` and `end` leave: the Period has these, from its own zero. */
   readonly range: SegmentRange;
   /** Absolute URL of the set, with a slash at its end; empty: names are relative to the MPD. */
   readonly base: string;
+  /** More segments follow; absent: these are all. */
+  readonly growing?: GrowingMpd;
+  /** Where segments are: below the set (absent), or below each rendition's own folder, whose first they are. */
+  readonly children?: "file" | "set";
   /** Behind the `?` of a rendition's segments, already encoded: `v=…`. Empty: none. */
   readonly segmentQuery: (rendition: Rendition) => string;
   readonly protection: readonly ContentProtection[];
@@ -39,6 +50,7 @@ export interface VodMpdOptions {
 const PROFILES = "urn:mpeg:dash:profile:isoff-live:2011,urn:mpeg:dash:profile:cmaf:2019";
 const ROLES = "urn:mpeg:dash:role:2011";
 const CHANNELS = "urn:mpeg:dash:23003:3:audio_channel_configuration:2011";
+const DIRECT_CLOCK = "urn:mpeg:dash:utc:direct:2014";
 const SUBTITLE_BPS = 256; // a rate is required, and nobody chooses by this one
 
 /** A track as one Representation. */
@@ -77,10 +89,11 @@ const timing = ({ track, variant }: Stream, { range }: VodMpdOptions) => ({
 const names = ({ variant, tracks }: Stream, options: VodMpdOptions) => {
   const query = options.segmentQuery(variant.rendition).replaceAll("$", "$$$$"); // §5.3.9.4.4: `$$` is a dollar sign
   const suffix = query === "" ? "" : `?${query}`;
-  const r = variant.index;
+  const isOwn = options.children === "file";
+  const [folder, r] = isOwn ? [`${variant.rendition.uri}/`, 0] : ["", variant.index];
   return {
-    initialization: `${leafName({ kind: "init", rendition: r, tracks })}${suffix}`,
-    media: `segment$Number$_${r}_${tracksText(tracks)}.m4s${suffix}`,
+    initialization: `${folder}${leafName({ kind: "init", rendition: r, tracks })}${suffix}`,
+    media: `${folder}segment$Number$_${r}_${tracksText(tracks)}.m4s${suffix}`,
   };
 };
 
@@ -188,19 +201,40 @@ const longestSeconds = (streams: readonly Stream[], { first, end }: SegmentRange
   return longest;
 };
 
+/**
+ * What grows follows no clock: it is made faster or more slowly than it is shown. So its clock is told (§5.8.5.7,
+ * `direct`): it began in 1970, and now is the end of what is listed. From every node that is the same.
+ */
+const instantAfter = (seconds: number): string => new Date(Math.round(seconds * 1_000)).toISOString();
+const clockOf = ({ growing }: VodMpdOptions, seconds: number): readonly string[] =>
+  growing ? [element("UTCTiming", { schemeIdUri: DIRECT_CLOCK, value: instantAfter(seconds) })] : [];
+
+/** Attributes of the whole that tell when it is; `seconds` are listed. */
+const timesOf = ({ growing }: VodMpdOptions, seconds: number): Readonly<Record<string, string>> => {
+  if (!growing) return { type: "static", mediaPresentationDuration: duration(seconds) };
+  const { wholeSeconds, updateSeconds } = growing;
+  return {
+    type: "dynamic",
+    availabilityStartTime: instantAfter(0),
+    publishTime: instantAfter(seconds),
+    minimumUpdatePeriod: duration(updateSeconds),
+    suggestedPresentationDelay: duration(wholeSeconds),
+  };
+};
+
 /** The MPD of variants that are cut at the same places; there is at least one. */
 export const vodMpd = (variants: readonly Variant[], options: VodMpdOptions): string => {
   const { plan } = variants[0]!.rendition;
   const sets = adaptationStreams(variants);
   const longest = longestSeconds(sets.flat(), options.range);
+  const seconds = plan.starts[options.range.end]! - originOf(plan, options.range);
   const isProtected = options.protection.length > 0;
   const attributes = {
     xmlns: "urn:mpeg:dash:schema:mpd:2011",
     "xmlns:cenc": isProtected ? "urn:mpeg:cenc:2013" : undefined,
     "xmlns:dashif": isProtected ? "https://dashif.org/CPS" : undefined,
     profiles: PROFILES,
-    type: "static",
-    mediaPresentationDuration: duration(plan.starts[options.range.end]! - originOf(plan, options.range)),
+    ...timesOf(options, seconds),
     minBufferTime: duration(Math.max(1, Math.ceil(longest))),
     maxSegmentDuration: duration(Math.ceil(longest * 1_000) / 1_000),
   };
@@ -209,5 +243,5 @@ export const vodMpd = (variants: readonly Variant[], options: VodMpdOptions): st
     ...options.subtitles.map((subtitle, n) => subtitleSet(subtitle, sets.length + n + 1, options)),
   ]);
   const base = options.base === "" ? [] : [textElement("BaseURL", {}, options.base)];
-  return `<?xml version="1.0" encoding="UTF-8"?>\n${element("MPD", attributes, [...base, period])}\n`;
+  return `<?xml version="1.0" encoding="UTF-8"?>\n${element("MPD", attributes, [...base, period, ...clockOf(options, seconds)])}\n`;
 };

@@ -13,6 +13,8 @@ export interface SubtitleTrack {
   readonly isDefault: boolean;
   readonly autoselect: boolean;
   readonly forced: boolean;
+  /** For the deaf and hard of hearing. */
+  readonly isSdh?: boolean;
 }
 
 /** One EXT-X-MEDIA of audio. */
@@ -23,6 +25,8 @@ export interface AudioEntry {
   readonly audio: number;
   /** Within the variant's own stream: it has no URI. */
   readonly muxed: boolean;
+  /** Absent everywhere: the first one of the group is the default. */
+  readonly isDefault?: boolean;
 }
 /** Audio of which a player takes one (RFC 8216 §4.3.4.1.1). */
 export interface AudioGroup {
@@ -109,11 +113,14 @@ export const audioLines = (group: AudioGroup, uriOf: (entry: AudioEntry) => stri
     [
       `#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="${group.id}",NAME=${quoted(names[n]!)}`,
       ...(entry.track.language === "und" ? [] : [`LANGUAGE=${quoted(entry.track.language)}`]),
-      `DEFAULT=${yes(n === 0)},AUTOSELECT=YES,CHANNELS="${entry.track.channelCount}"`,
+      `DEFAULT=${yes(entry.isDefault ?? n === 0)},AUTOSELECT=YES,CHANNELS="${entry.track.channelCount}"`,
       ...(entry.muxed ? [] : [`URI=${quoted(uriOf(entry))}`]),
     ].join(","),
   );
 };
+
+/** What such subtitles are described by (Apple, "HLS Authoring Specification", 4.12). */
+const SDH = "public.accessibility.transcribes-spoken-dialog,public.accessibility.describes-music-and-sound";
 
 /** EXT-X-MEDIA of subtitles. A default or forced one is selected by itself too, as §4.3.4.1 has it. */
 export const subtitleLines = (tracks: readonly SubtitleTrack[], uriOf: (track: SubtitleTrack) => string): string[] => {
@@ -123,7 +130,7 @@ export const subtitleLines = (tracks: readonly SubtitleTrack[], uriOf: (track: S
     return (
       `#EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID="subtitles",NAME=${quoted(names[n]!)},LANGUAGE=${quoted(track.language)},` +
       `DEFAULT=${yes(track.isDefault)},AUTOSELECT=${yes(autoselect)},FORCED=${yes(track.forced)},` +
-      `URI=${quoted(uriOf(track))}`
+      `${track.isSdh ? `CHARACTERISTICS="${SDH}",` : ""}URI=${quoted(uriOf(track))}`
     );
   });
 };

@@ -120,7 +120,7 @@ const codecsOf = ({ groups }: Master, variant: Variant): string => {
   return `CODECS=${quoted([...new Set(tracks.map(({ codecs }) => codecs))].join(","))}`;
 };
 
-const displayWidth = ({ width, sampleAspectRatio: [horizontal, vertical] }: RenditionTrack): number =>
+export const displayWidth = ({ width, sampleAspectRatio: [horizontal, vertical] }: RenditionTrack): number =>
   Math.round((width * horizontal) / vertical);
 const resolutionOf = (video: RenditionTrack): string => `RESOLUTION=${displayWidth(video)}x${video.height}`;
 
@@ -168,7 +168,7 @@ const iframeLine = (master: Master, variant: Variant, video: RenditionTrack): st
 };
 
 /** As EXT-X-KEY says it (§4.3.4.5), without an IV where each segment has its own. */
-const sessionKeyLine = ({ method, uri, iv, keyFormat, keyFormatVersions }: PlaylistKey): string =>
+export const sessionKeyLine = ({ method, uri, iv, keyFormat, keyFormatVersions }: PlaylistKey): string =>
   [
     `#EXT-X-SESSION-KEY:METHOD=${method},URI=${quoted(uri)}`,
     ...(typeof iv === "string" ? [`IV=0x${iv}`] : []),

@@ -26,6 +26,8 @@ interface ListOptions {
   readonly range?: SegmentRange;
   /** Of the whole set, since all its playlists must tell the same (§6.2.4); else of this rendition. */
   readonly targetDuration?: number;
+  /** More segments follow: an event, which players are told to show from its beginning (§4.3.3.5, §4.3.5.2). */
+  readonly isGrowing?: boolean;
 }
 
 /** What a media playlist is made by. */
@@ -99,10 +101,11 @@ interface Body {
   readonly changingKeys: readonly PlaylistKey[];
   /** 0-based numbers in the URIs; absent: places in the playlist. */
   readonly numbers?: Uint32Array | null | undefined;
+  readonly isGrowing: boolean;
 }
 
 // Appended to a text: a thousand lines in a tenth of a millisecond (measured).
-const body = ({ instants, range, before, after, changingKeys, numbers }: Body): string => {
+const body = ({ instants, range, before, after, changingKeys, numbers, isGrowing }: Body): string => {
   let text = "";
   let lastMs = -1;
   let extinf = "";
@@ -116,18 +119,21 @@ const body = ({ instants, range, before, after, changingKeys, numbers }: Body): 
     if (changingKeys.length > 0) text += keyLines(changingKeys, number);
     text += extinf + number + after;
   }
-  return `${text}#EXT-X-ENDLIST\n`;
+  return isGrowing ? text : `${text}#EXT-X-ENDLIST\n`;
 };
 
 interface Head {
   readonly target: number;
   readonly version: number;
   readonly first: number;
+  readonly isGrowing: boolean;
 }
+const VOD = "#EXT-X-PLAYLIST-TYPE:VOD\n";
+const EVENT = "#EXT-X-PLAYLIST-TYPE:EVENT\n#EXT-X-START:TIME-OFFSET=0,PRECISE=YES\n";
 // In the order of the README; ALLOW-CACHE went with version 7 of the protocol.
-const head = ({ target, version, first }: Head): string =>
+const head = ({ target, version, first, isGrowing }: Head): string =>
   `#EXTM3U\n#EXT-X-TARGETDURATION:${target}\n${version < VERSION_FMP4 ? "#EXT-X-ALLOW-CACHE:YES\n" : ""}` +
-  `#EXT-X-PLAYLIST-TYPE:VOD\n#EXT-X-VERSION:${version}\n#EXT-X-MEDIA-SEQUENCE:${first + 1}\n`;
+  `${isGrowing ? EVENT : VOD}#EXT-X-VERSION:${version}\n#EXT-X-MEDIA-SEQUENCE:${first + 1}\n`;
 
 const mapLine = ({ base, query }: ListOptions, rendition: number, tracks: TrackChoice): string =>
   `#EXT-X-MAP:URI="${base}${leafName({ kind: "init", rendition, tracks })}${query === "" ? "" : `?${query}`}"\n`;
@@ -152,12 +158,12 @@ const instantsOfTracks = ({ plan, audio }: Rendition, tracks: TrackChoice): Inst
  * a whole (§4.3.2.5).
  */
 export const vodMediaPlaylist = (rendition: Rendition, options: MediaListOptions): string => {
-  const { container, tracks, base, query, keys = [] } = options;
+  const { container, tracks, base, query, keys = [], isGrowing = false } = options;
   const range = options.range ?? wholeRange(rendition.plan);
   const fmp4 = container === "fmp4";
   const target = options.targetDuration ?? targetDurationOf([rendition]);
   return (
-    head({ target, version: versionOf(options), first: range.first }) +
+    head({ target, version: versionOf(options), first: range.first, isGrowing }) +
     (fmp4 ? `#EXT-X-INDEPENDENT-SEGMENTS\n${mapLine(options, options.rendition, tracks)}` : "") +
     keyLines(keys.filter(isSteady), range.first + 1) +
     body({
@@ -166,6 +172,7 @@ export const vodMediaPlaylist = (rendition: Rendition, options: MediaListOptions
       before: `${base}segment`,
       after: `_${options.rendition}_${tracksText(tracks)}.${fmp4 ? "m4s" : "ts"}${suffixOf(query)}`,
       changingKeys: keys.filter((key) => !isSteady(key)),
+      isGrowing,
     })
   );
 };
@@ -194,7 +201,7 @@ export interface IFrameListOptions extends ListOptions {
  */
 export const vodIFramePlaylist = (rendition: Rendition, options: IFrameListOptions): string => {
   const { plan, video } = rendition;
-  const { container, base, query, keys = [] } = options;
+  const { container, base, query, keys = [], isGrowing = false } = options;
   const segments = options.range ?? wholeRange(plan);
   const range = video === null ? { first: 0, end: 0 } : keyFrameRange(video, plan, segments);
   const times = new Float64Array((video?.keyFrames.length ?? 0) + 1);
@@ -205,8 +212,9 @@ export const vodIFramePlaylist = (rendition: Rendition, options: IFrameListOptio
   const instants = instantsOf(times, 1);
   const fmp4 = container === "fmp4";
   const target = roundedSeconds(longestMs(instants.subarray(range.first, range.end + 1)));
+  const version = versionOf({ container, keys, leastVersion: VERSION_IFRAMES });
   return (
-    head({ target, version: versionOf({ container, keys, leastVersion: VERSION_IFRAMES }), first: range.first }) +
+    head({ target, version, first: range.first, isGrowing }) +
     "#EXT-X-I-FRAMES-ONLY\n" +
     (fmp4 ? mapLine(options, options.rendition, { video: true, audio: null }) : "") +
     keyLines(keys.filter(isSteady), range.first + 1) +
@@ -216,6 +224,7 @@ export const vodIFramePlaylist = (rendition: Rendition, options: IFrameListOptio
       before: `${base}iframe`,
       after: `_${options.rendition}_v.${fmp4 ? "m4s" : "ts"}${suffixOf(query)}`,
       changingKeys: keys.filter((key) => !isSteady(key)),
+      isGrowing,
       numbers: video?.keyFrameIndexes,
     })
   );
@@ -229,17 +238,19 @@ export interface SubtitleListOptions extends ListOptions {
 
 /** The playlist of a subtitle (§4.3.4.1, TYPE=SUBTITLES): WebVTT cut where the media are cut. */
 export const vodSubtitlePlaylist = (plan: SegmentPlan, options: SubtitleListOptions): string => {
+  const { isGrowing = false } = options;
   const instants = instantsOf(plan.starts, 1);
   const range = options.range ?? wholeRange(plan);
   const target = options.targetDuration ?? roundedSeconds(longestMs(instants));
   return (
-    head({ target, version: VERSION_TS, first: range.first }) +
+    head({ target, version: VERSION_TS, first: range.first, isGrowing }) +
     body({
       instants,
       range,
       before: `${options.base}subtitle`,
       after: `_${options.id}_${options.language}.vtt${suffixOf(options.query)}`,
       changingKeys: [],
+      isGrowing,
     })
   );
 };

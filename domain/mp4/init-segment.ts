@@ -14,7 +14,7 @@ export interface InitProtection {
 const MOVIE_TIMESCALE = 1_000; // nothing is told in it
 const TRACK_ENABLED_IN_MOVIE = 0x3; // §8.3.2.3
 const SELF_CONTAINED = 1; // §8.7.2.3
-const MATRIX = uint32s(0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000);
+export const MATRIX = uint32s(0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000);
 /** From `reserved` before `layer` to `height`: the same in both versions of `tkhd`, and the end of it. */
 const TRACK_HEADER_TAIL_BYTES = 60;
 
@@ -43,12 +43,15 @@ const plainTail = ({ codec }: Track): Buffer =>
     codec.kind === "video" ? uint32s(codec.width * 2 ** 16, codec.height * 2 ** 16) : uint32s(0, 0),
   ]);
 
-/** Layer, group, volume, matrix and display size as they were; no times, and no duration: fragments have it. */
-const trackHeader = (track: Track, trackId: number): Buffer => {
+/** Layer, group, volume, matrix and display size of a track as they were: the end of its `tkhd`. */
+export const trackHeaderTail = (track: Track): Buffer => {
   const { trackHeader: source } = track;
-  const tail = source.length < TRACK_HEADER_TAIL_BYTES ? plainTail(track) : source.subarray(-TRACK_HEADER_TAIL_BYTES);
-  return fullBox({ type: "tkhd", flags: TRACK_ENABLED_IN_MOVIE }, uint32s(0, 0, trackId, 0, 0), tail);
+  return source.length < TRACK_HEADER_TAIL_BYTES ? plainTail(track) : source.subarray(-TRACK_HEADER_TAIL_BYTES);
 };
+
+/** No times, and no duration: fragments have it. */
+const trackHeader = (track: Track, trackId: number): Buffer =>
+  fullBox({ type: "tkhd", flags: TRACK_ENABLED_IN_MOVIE }, uint32s(0, 0, trackId, 0, 0), trackHeaderTail(track));
 
 const TEXT_HANDLERS: Readonly<Record<string, string>> = { stpp: "subt", tx3g: "sbtl", c608: "clcp", c708: "clcp" };
 const handlerOf = ({ kind, fourcc }: Codec): string =>
@@ -75,17 +78,21 @@ const sampleTable = (entry: Buffer): Buffer =>
 const extendedLanguage = (tag: string): Buffer[] =>
   isThreeLetterLanguage(tag) ? [] : [fullBox({ type: "elng" }, cString(tag))];
 
-const media = (track: Track, entry: Buffer): Buffer => {
-  const { codec, language, name, timescale } = track;
+/** `mdia` of a track (§8.4): its times and its sample table are given. */
+export const media = (track: Track, mdhd: Buffer, stbl: Buffer): Buffer => {
+  const { codec, language, name } = track;
   const reference = fullBox({ type: "dref" }, uint32s(1), fullBox({ type: "url ", flags: SELF_CONTAINED }));
   return box(
     "mdia",
-    fullBox({ type: "mdhd" }, uint32s(0, 0, timescale, 0), uint16s(packedLanguage(language), 0)),
+    mdhd,
     fullBox({ type: "hdlr" }, uint32s(0), Buffer.from(handlerOf(codec)), uint32s(0, 0, 0), cString(name)),
     ...extendedLanguage(language),
-    box("minf", mediaHeader(codec), box("dinf", reference), sampleTable(entry)),
+    box("minf", mediaHeader(codec), box("dinf", reference), stbl),
   );
 };
+
+const timelessHeader = ({ language, timescale }: Track): Buffer =>
+  fullBox({ type: "mdhd" }, uint32s(0, 0, timescale, 0), uint16s(packedLanguage(language), 0));
 
 /**
  * How long after its decode time the first picture is shown, in ticks: what pictures are reordered by. Players that
@@ -113,7 +120,12 @@ export const initSegment = (tracks: readonly Track[], protection?: InitProtectio
     const entry = protection ? protection.sampleEntry(clear, track.codec) : clear;
     const reordering = reorderingTicks(track);
     const edits = reordering === 0 ? [] : [editList(reordering)];
-    return box("trak", trackHeader(track, index + 1), ...edits, media(track, entry));
+    return box(
+      "trak",
+      trackHeader(track, index + 1),
+      ...edits,
+      media(track, timelessHeader(track), sampleTable(entry)),
+    );
   });
   return Buffer.concat([
     fileType(tracks.length),

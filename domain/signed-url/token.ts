@@ -13,7 +13,20 @@
  *
  * Signed are the UTF-8 bytes of three lines, joined by LF: `castellan-url-1`, the hostname of the URL (lower-case, no
  * port), and the token up to its last dot (without it).
+ *
+ * The second form is that of the platform's own playback sessions. It has no prefix: a token opens one content,
+ * whatever way it is packaged, with its keys and its pictures (`/api/media/~{token}/hls/{content}/…`,
+ * `/api/media/~{token}/dash/{content}/…`).
+ *
+ *   token     = key "." expires "." from "." address "." tenant "." content "." session "." signature
+ *   tenant, content, session = the 16 bytes of a UUID, base64url: 22 characters
+ *   from      = when the session began, so that all sessions that began before an instant can be refused together
+ *   signature = Ed25519, as above
+ *
+ * It holds on any host: signed are `castellan-url-2`, `*` and the token up to its last dot, joined by LF.
  */
+
+import { isSessionTokenShaped } from "./session-token.ts";
 
 /** What a token says. Times are seconds since 1970. */
 export interface TokenClaims {
@@ -46,8 +59,9 @@ const TIMES = String.raw`([1-9]\d{0,10})\.(0|[1-9]\d{0,10})`;
 const ADDRESS = "-|[0-9a-f]{8}|[0-9a-f]{16}";
 const SHAPE = new RegExp(String.raw`^([\w-]{1,32})\.${TIMES}\.(${ADDRESS})\.([\w-]{2,1366})\.(${SIGNATURE})$`);
 
-/** Whether a text looks like a token; it may still be a wrong one. */
-export const isTokenShaped = (text: string): boolean => text.length <= TOKEN_CHARS_MAX && SHAPE.test(text);
+/** Whether a text looks like a token of either form; it may still be a wrong one. */
+export const isTokenShaped = (text: string): boolean =>
+  text.length <= TOKEN_CHARS_MAX && (SHAPE.test(text) || isSessionTokenShaped(text));
 
 const UNRESERVED = /[A-Za-z0-9._~-]/;
 const PLAIN_PATH = /^\/[!-$&-.0-;=?-[\]-~/]*$/;

@@ -82,17 +82,25 @@ export const shownUntil = (track: Track): number => {
   return until;
 };
 
-/** The first key frame that is served, by its index among all of them: those before it are cut off. */
-export const firstServedKey = ({ track, firsts }: TrackCuts): number => {
-  const first = firsts[0] ?? 0;
-  if (first === 0) return 0;
+/** How many key frames come before a sample. */
+const keysBefore = (track: Track, sample: number): number => {
   let low = 0;
   for (let high = keyCountOf(track); low < high; ) {
     const middle = (low + high) >>> 1;
-    if (keyAt(track, middle) < first) low = middle + 1;
+    if (keyAt(track, middle) < sample) low = middle + 1;
     else high = middle;
   }
   return low;
+};
+
+/** The first key frame that is served, by its index among all of them: those before it are cut off. */
+export const firstServedKey = ({ track, firsts }: TrackCuts): number =>
+  firsts[0] === undefined || firsts[0] === 0 ? 0 : keysBefore(track, firsts[0]);
+
+/** The one behind the last that is served: of what grows, more may be there. */
+export const endOfServedKeys = ({ track, firsts }: TrackCuts): number => {
+  const end = firsts.at(-1) ?? 0;
+  return end >= track.table.sampleCount ? keyCountOf(track) : keysBefore(track, end);
 };
 
 const servedTracks = ({ video, audio }: Movie): readonly Track[] => [...video.slice(0, 1), ...audio];
@@ -103,11 +111,21 @@ interface Boundaries {
   readonly starts: readonly number[];
 }
 
+interface Grid {
+  readonly segmentSeconds: number;
+  /** Key frames so much before it are on it. */
+  readonly nearSeconds?: number;
+}
+
 /**
  * Key frames on the grid: the first one at or after each multiple of the segment's duration, counted from the first
  * key frame. Never "the last cut plus a duration", which drifts where that is no multiple of the GOP.
  */
-const onGrid = (track: Track, segmentSeconds: number, isAllowed: (seconds: number) => boolean): Boundaries => {
+const onGrid = (
+  track: Track,
+  { segmentSeconds, nearSeconds = SAME_PLACE_SECONDS }: Grid,
+  isAllowed: (seconds: number) => boolean,
+): Boundaries => {
   const first = firstServed(track);
   const firsts = [first];
   const starts = [startOf(track, first)];
@@ -117,7 +135,7 @@ const onGrid = (track: Track, segmentSeconds: number, isAllowed: (seconds: numbe
   let lastSeconds = zero;
   let stride = 1; // key frames of a segment: most have as many as the one before
   for (let grid = 1, from = firstKey + 1; from < keyCount; ) {
-    const index = keyFrom(track, zero + grid * segmentSeconds - SAME_PLACE_SECONDS, from, from + stride - 1);
+    const index = keyFrom(track, zero + grid * segmentSeconds - nearSeconds, from, from + stride - 1);
     if (index >= keyCount) break;
     stride = index + 1 - from;
     const sample = keyAt(track, index);
@@ -129,10 +147,15 @@ const onGrid = (track: Track, segmentSeconds: number, isAllowed: (seconds: numbe
     if (firsts.length === SEGMENTS_MAX) throw new MovieError("unsupported", `more than ${SEGMENTS_MAX} segments`);
     firsts.push(sample);
     starts.push(shownFrom(track, sample));
-    grid = Math.floor((seconds - zero + SAME_PLACE_SECONDS) / segmentSeconds) + 1;
+    grid = Math.floor((seconds - zero + nearSeconds) / segmentSeconds) + 1;
   }
   return { firsts, starts };
 };
+
+/** The first frame that begins at a time or after it. */
+const firstFrom = ({ table, timescale, shift }: Track, seconds: number): number =>
+  table.sampleAt(Math.ceil(seconds * timescale - shift - SAME_TICK));
+const SAME_TICK = 0.01; // rounding of seconds, far below one tick of any track
 
 /**
  * Frames of a track that follows: one belongs to the segment in which it starts; none is lost after all, nor before,
@@ -143,15 +166,14 @@ const followed = (
   plan: SegmentPlan,
   { firsts: [led = 0], starts: [from = 0] }: Boundaries,
 ): TrackCuts => {
-  const { table, timescale, shift } = track;
-  const firstFrom = (seconds: number): number => table.sampleAt(Math.ceil(seconds * timescale - shift - SAME_TICK));
   const firsts = new Uint32Array(plan.count + 1);
-  if (led > 0) firsts[0] = firstFrom(from);
-  for (let segment = 1; segment < plan.count; segment += 1) firsts[segment] = firstFrom(plan.starts[segment] ?? 0);
-  firsts[plan.count] = table.sampleCount;
+  if (led > 0) firsts[0] = firstFrom(track, from);
+  for (let segment = 1; segment < plan.count; segment += 1) {
+    firsts[segment] = firstFrom(track, plan.starts[segment] ?? 0);
+  }
+  firsts[plan.count] = track.table.sampleCount;
   return { track, firsts };
 };
-const SAME_TICK = 0.01; // rounding of seconds, far below one tick of any track
 
 const planOf = (movie: Movie, { starts }: Boundaries): SegmentPlan => {
   const tracks = servedTracks(movie);
@@ -183,17 +205,60 @@ const withoutEmpty = (movie: Movie): Movie => ({
   audio: movie.audio.filter(({ table }) => table.sampleCount > 0),
 });
 
-/** Cuts a file by itself; null when no track of it has a sample. */
-export const cutMovie = (given: Movie, segmentSeconds: number): CutMovie | null => {
+const cutOnGrid = (given: Movie, gridOf: (leader: Track) => Grid): CutMovie | null => {
   const movie = withoutEmpty(given);
   const leader = leaderOf(movie);
   return leader
     ? cutAt(
         movie,
         leader,
-        onGrid(leader, segmentSeconds, () => true),
+        onGrid(leader, gridOf(leader), () => true),
       )
     : null;
+};
+
+/** Cuts a file by itself; null when no track of it has a sample. */
+export const cutMovie = (movie: Movie, segmentSeconds: number): CutMovie | null =>
+  cutOnGrid(movie, () => ({ segmentSeconds }));
+
+/** Half a picture: encoders of rates like 24000/1001 have key frames on the picture that is nearest to the grid. */
+const nearSecondsOf = ({ table, timescale }: Track): number =>
+  Math.max(SAME_PLACE_SECONDS, (table.endDts - table.dtsOf(0)) / table.sampleCount / timescale / 2 + TICK_SECONDS);
+const TICK_SECONDS = 0.001;
+
+/** The same for what our own transcoder makes. */
+export const cutRung = (movie: Movie, segmentSeconds: number): CutMovie | null =>
+  cutOnGrid(movie, (leader) => ({ segmentSeconds, nearSeconds: nearSecondsOf(leader) }));
+
+/**
+ * Cuts what there is of a rung that grows at its end: whole segments alone, each of the samples that it has when more
+ * has followed. Null while there is none. The last one of a title that has all its pictures waits for the end of its
+ * sound.
+ */
+export const cutGrowingRung = (
+  movie: Movie,
+  segmentSeconds: number,
+  { hasAllPictures }: { readonly hasAllPictures: boolean },
+): CutMovie | null => {
+  const cut = cutRung(movie, segmentSeconds);
+  if (!cut?.video) return null;
+  const { video, plan } = cut;
+  const { track } = video;
+  const until = shownUntil(track);
+  const zero = presentedAt(track, video.firsts[0] ?? 0);
+  const near = nearSecondsOf(track);
+  const begun = Math.floor(((plan.starts[plan.count - 1] ?? 0) - zero + near) / segmentSeconds);
+  const isWhole = !hasAllPictures && until - zero >= (begun + 1) * segmentSeconds - near;
+  const count = isWhole ? plan.count : plan.count - 1;
+  if (count === 0) return null;
+  const starts = plan.starts.slice(0, count + 1);
+  if (isWhole) starts[count] = until; // sound may last a little longer, and goes on in the next one
+  const clipped = (cuts: TrackCuts): TrackCuts => {
+    const kept = cuts.firsts.slice(0, count + 1);
+    if (cuts.track !== track) kept[count] = firstFrom(cuts.track, starts[count] ?? 0);
+    return { track: cuts.track, firsts: kept };
+  };
+  return { movie: cut.movie, plan: { count, starts }, video: clipped(video), audio: cut.audio.map(clipped) };
 };
 
 /** Whether two files are cut at the same places, so that a player may switch between them at any segment. */
@@ -220,7 +285,7 @@ export const cutTogether = (given: readonly Movie[], segmentSeconds: number): re
   const [first] = videos;
   if (!first) return movies.flatMap((movie) => cutMovie(movie, segmentSeconds) ?? []);
   const inAll = (seconds: number): boolean => videos.every((track) => hasKeyAt(track, seconds));
-  const common = onGrid(first, segmentSeconds, inAll);
+  const common = onGrid(first, { segmentSeconds }, inAll);
   return movies.map((movie) => {
     const [video] = movie.video;
     const places = common.firsts.map((sample) => presentedAt(first, sample));

@@ -1,7 +1,7 @@
 /** From the index of a file to what manifests say of it: rates, codecs, frame rate, key frames. */
 import type { AudioTrack, Samples, VideoTrack } from "../mp4/movie.ts";
 import { firstAtLeast } from "../mp4/run-table.ts";
-import { firstServedKey, presentedAt, shownUntil } from "./cut.ts";
+import { endOfServedKeys, firstServedKey, presentedAt, shownUntil } from "./cut.ts";
 import { frameRateOf } from "./frame-rate.ts";
 import { type KeyFrames, keyFrameRatesOf } from "./key-frame-rates.ts";
 import { type CutMovie, type SegmentPlan, TIME_OFFSET_SECONDS, type TrackCuts } from "./plan.ts";
@@ -18,10 +18,10 @@ const KEY_FRAMES_DENSE = 10_000;
 const DENSE_GAP_SECONDS = 0.5;
 
 /** Which of the key frames that are served a list has, 0-based; null: each. */
-const listedKeys = ({ track }: TrackCuts, first: number): Uint32Array | null => {
-  const { table, timescale } = track;
-  const { syncSamples, sampleCount } = table;
-  const end = syncSamples?.length ?? sampleCount;
+const listedKeys = (cuts: TrackCuts, first: number): Uint32Array | null => {
+  const { table, timescale } = cuts.track;
+  const { syncSamples } = table;
+  const end = endOfServedKeys(cuts);
   if (end - first <= KEY_FRAMES_DENSE) return null;
   const listed: number[] = [];
   for (let key = first; key < end; ) {
@@ -36,10 +36,10 @@ const listedKeys = ({ track }: TrackCuts, first: number): Uint32Array | null => 
 /** Key frames that are shown before an earlier one are no key frames, whatever the file says: they take no time. */
 const keyFramesOf = (cuts: TrackCuts): KeyFrames => {
   const { track } = cuts;
-  const { syncSamples, sampleCount } = track.table;
+  const { syncSamples } = track.table;
   const first = firstServedKey(cuts);
   const indexes = listedKeys(cuts, first);
-  const count = indexes?.length ?? (syncSamples?.length ?? sampleCount) - first;
+  const count = indexes?.length ?? endOfServedKeys(cuts) - first;
   if (count > KEY_FRAMES_MAX) return { times: new Float64Array(0), indexes: null };
   const times = new Float64Array(count);
   let latest = Number.NEGATIVE_INFINITY;
@@ -56,7 +56,8 @@ const ticksOf = ({ track, firsts }: TrackCuts, plan: SegmentPlan): Float64Array 
   const { table, timescale, shift } = track;
   const offset = TIME_OFFSET_SECONDS * timescale;
   return Float64Array.from(firsts, (first, segment) => {
-    if (segment === plan.count) return Math.round(shownUntil(track) * timescale) + offset;
+    const isAtEnd = segment === plan.count && first >= table.sampleCount; // of what grows, more may be there
+    if (isAtEnd) return Math.round(shownUntil(track) * timescale) + offset;
     if (track.codec.kind === "video") return Math.round((plan.starts[segment] ?? 0) * timescale) + offset;
     return table.dtsOf(first) + shift + offset;
   });

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { cpuMs } from "../../test/support/cpu.ts";
 import { gridOf, renditionOf } from "../../test/support/rendition.ts";
 import { seeded } from "../../test/support/seeded.ts";
 import { segmentInterval } from "../vod/selection.ts";
@@ -293,9 +294,8 @@ test("whatever is in a file, reading ends soon and gives no more than the limits
       `WEBVTT\n\n${repeated}`,
       `1\n00:01 --> 00:02\n${repeated}`,
     ]) {
-      const begun = performance.now();
-      readSubtitle(Buffer.from(text));
-      assert.ok(performance.now() - begun < 1_000, `${piece}: ${performance.now() - begun} ms`);
+      const tookMs = cpuMs(() => void readSubtitle(Buffer.from(text)));
+      assert.ok(tookMs < 1_000, `${piece}: ${tookMs} ms`);
     }
   }
   const many = `WEBVTT\n\n${"00:01.000 --> 00:02.000\nx\n\n".repeat(CUES_MAX + 10)}`;
