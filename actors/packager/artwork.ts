@@ -43,8 +43,12 @@ const find = async (source: ContentSource, { path }: Title): Promise<Buffer | nu
   return null;
 };
 
-/** The timed ID3 tag with a file's picture; null: it has none. Looked for once per version of the file. */
-export const artworkOf = (source: ContentSource, title: Title): Promise<Buffer | null> => {
+/**
+ * The timed ID3 tag with a file's picture; null: it has none, or there are no files beside it (`source` is null).
+ * Looked for once per version of the file.
+ */
+export const artworkOf = async (source: ContentSource | null, title: Title): Promise<Buffer | null> => {
+  if (source === null) return null;
   title.artwork ??= find(source, title).catch((error: unknown) => {
     title.artwork = undefined; // the next one looks again
     throw error;

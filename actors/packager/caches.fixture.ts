@@ -60,7 +60,7 @@ export const diskBytes = (dir: string): number => [...filesBelow(dir).values()].
 
 /** Waits for what happens by itself. */
 export const until = async (what: string, holds: () => boolean): Promise<void> => {
-  const end = performance.now() + 10_000;
+  const end = performance.now() + 30_000;
   while (!holds()) {
     if (performance.now() > end) throw new Error(`never: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 2));

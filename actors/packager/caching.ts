@@ -24,10 +24,24 @@ const PLAYLIST_SECONDS = 60;
 const INCOMPLETE_SECONDS = 2;
 const UNVERSIONED_SECONDS = 60;
 
-export type Freshness = "playlist" | "incomplete" | "personal" | "versioned" | "unversioned" | "secret";
+/** Playlists of a title that grows by a segment at a time. */
+const GROWING_SECONDS = 1;
+
+export type Freshness =
+  | "playlist"
+  | "title"
+  | "growing"
+  | "incomplete"
+  | "personal"
+  | "versioned"
+  | "unversioned"
+  | "secret";
 
 const CACHE_CONTROL: Readonly<Record<Freshness, string>> = {
   playlist: `public, max-age=${PLAYLIST_SECONDS}`,
+  // Of a title: what changes is a new transcode, whose playlists name other addresses.
+  title: `public, max-age=${PLAYLIST_SECONDS}, stale-while-revalidate=${PLAYLIST_SECONDS}`,
+  growing: `public, max-age=${GROWING_SECONDS}`,
   incomplete: `public, max-age=${INCOMPLETE_SECONDS}`,
   // It has a token in it.
   personal: "private, no-cache",

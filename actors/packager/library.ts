@@ -33,6 +33,8 @@ export interface LibraryOptions {
   readonly clock: Clock;
   readonly log: Log;
   readonly segmentSeconds: number;
+  /** Where a file is cut; absent: as one that is whole. Null: it has nothing to serve. */
+  readonly cut?: (movie: Movie, path: string) => CutMovie | null;
   /** Memory for the indexes of all files. */
   readonly indexBytesMax: number;
   /** For so long a file counts as unchanged once it was looked at. */
@@ -284,13 +286,19 @@ export class Library {
   }
 
   async #read(path: string): Promise<Title> {
-    const { source, clock, segmentSeconds, log } = this.#options;
+    const {
+      source,
+      clock,
+      segmentSeconds,
+      log,
+      cut: cutOf = (movie) => cutMovie(movie, segmentSeconds),
+    } = this.#options;
     const object = await source.open(path);
     this.readCount += 1;
     try {
       if (object.wholeOnly) log.error({ path }, "the source gives no ranges of this file: see [http] ranges");
       const movie = await this.#openingBytes.during((take) => openMovie(readerOf(object, take)));
-      const cut = cutMovie(movie, segmentSeconds);
+      const cut = cutOf(movie, path);
       if (!cut) return fail("MEDIA_UNSUPPORTED", { path, reason: "it has no samples", version: object.stat.version });
       const version = this.#versionOf(object.stat);
       return new Title({ path, version, object, movie, cut, checkedAtMs: clock.nowMs() });

@@ -3,9 +3,13 @@ import { purgePackager } from "../../contracts/packager.ts";
 import { answer } from "../../lib/actor/contract.ts";
 import type { Clock } from "../../lib/clock.ts";
 import type { Config, PackagerConfig } from "../../lib/config/config.ts";
+import { objectSettings } from "../../lib/config/object-settings.ts";
 import type { Ready } from "../../lib/http/health.ts";
 import { openRawListener } from "../../lib/http/raw-listener.ts";
 import type { Log } from "../../lib/log/log.ts";
+import { openObjects } from "../../lib/objects/open.ts";
+import type { ObjectStore } from "../../lib/objects/port.ts";
+import { keysOverBus } from "./content/content-keys.ts";
 import { openLogs } from "./logs.ts";
 import { openPackager } from "./packager.ts";
 import { answerTestPage, isTestPage } from "./test-page.ts";
@@ -15,6 +19,8 @@ export interface PackagerOptions {
   readonly config: Config & { readonly packager: PackagerConfig };
   /** Null: the packager is alone. */
   readonly broker: ServiceBroker | null;
+  /** This process's; null: one is opened when the first title is asked for. */
+  readonly objects: ObjectStore | null;
   readonly log: Log;
   readonly clock: Clock;
   readonly ready: Ready;
@@ -27,10 +33,31 @@ export interface Packager {
   stop(): Promise<void>;
 }
 
+type Stops = (() => Promise<void>)[];
+
+/** A packager of files alone never opens one. */
+const lateObjects = ({ config, log, clock }: PackagerOptions, stops: Stops): (() => Promise<ObjectStore>) => {
+  let opening: Promise<ObjectStore> | undefined;
+  return () => {
+    opening ??= openObjects(objectSettings(config), { log, clock }).then(
+      (objects) => {
+        stops.unshift(() => objects.close());
+        return objects;
+      },
+      (error: unknown) => {
+        opening = undefined;
+        throw error;
+      },
+    );
+    return opening;
+  };
+};
+
 /** Starts the packager of this node behind its own listener. */
-export const startPackager = async ({ config, broker, log, clock, ready }: PackagerOptions): Promise<Packager> => {
+export const startPackager = async (options: PackagerOptions): Promise<Packager> => {
+  const { config, broker, log, clock, ready } = options;
   const { packager: own, host, dataDir, allowPrivateSources, logLevel: level, nodeId } = config;
-  const stops: (() => Promise<void>)[] = [];
+  const stops: Stops = [];
   const stop = async (): Promise<void> => {
     for (const one of stops.splice(0).reverse()) await one();
   };
@@ -40,7 +67,14 @@ export const startPackager = async ({ config, broker, log, clock, ready }: Packa
     const folder = own.source.kind === "filesystem" ? new VideoFolder(own.source.root) : null;
     await folder?.complain(log, { isAlone: config.roles.length === 1 });
     const { error, cache: cacheLog, access: accessLog } = logs;
-    const packager = await openPackager({ config: own, dataDir, allowPrivateSources, log: error, cacheLog, clock });
+    const { objects } = options;
+    const content = {
+      objects: objects ? async () => objects : lateObjects(options, stops),
+      keys: keysOverBus(broker),
+      hasKeys: broker !== null,
+    };
+    const places = { dataDir, allowPrivateSources, content };
+    const packager = await openPackager({ ...places, config: own, log: error, cacheLog, clock });
     stops.push(() => packager.stop());
     const listener = await openRawListener({
       name: "packager",

@@ -1,12 +1,14 @@
 /** The packager of one node: what stands behind its listener. */
 import { createHash } from "node:crypto";
 import type { Purged } from "../../contracts/packager.ts";
+import { isContentPath } from "../../domain/vod/content-path.ts";
 import type { Clock } from "../../lib/clock.ts";
 import type { PackagerConfig } from "../../lib/config/config.ts";
 import type { RawHandler } from "../../lib/http/exchange.ts";
 import type { Log } from "../../lib/log/log.ts";
 import { openSource } from "../../lib/source/open.ts";
 import { openCaches } from "./caches.ts";
+import { type ContentDeps, ContentServer } from "./content/content-server.ts";
 import { forgetFiles, meantBy, type Targets } from "./forget.ts";
 import { Library } from "./library.ts";
 import { showFigures } from "./metrics.ts";
@@ -28,6 +30,14 @@ export interface PackagerDeps {
   /** What the caches did. */
   readonly cacheLog: Log;
   readonly clock: Clock;
+  /** Titles besides files; absent: files alone. */
+  readonly content?: ContentPlaces;
+}
+
+/** Where titles and their keys are. */
+export interface ContentPlaces extends Pick<ContentDeps, "objects" | "keys"> {
+  /** Somebody tells keys: threads that encrypt are started with the first segment that needs one. */
+  readonly hasKeys: boolean;
 }
 
 export interface OpenedPackager {
@@ -62,7 +72,7 @@ export const openPackager = async (deps: PackagerDeps): Promise<OpenedPackager> 
     recheckMs,
     epoch: epochOf(config),
   });
-  const encryptsWhole = config.encryption.some(({ method }) => method === "aes-128");
+  const encryptsWhole = config.encryption.some(({ method }) => method === "aes-128") || deps.content?.hasKeys === true;
   const workshop = new Workshop({
     slotCount: config.segmentSlots,
     isLocal: source.kind === "filesystem",
@@ -84,6 +94,11 @@ export const openPackager = async (deps: PackagerDeps): Promise<OpenedPackager> 
     workshop,
     segmentCache: caches.segments,
   });
+  const { indexCacheBytes: indexBytesMax } = config;
+  const segmentCache = caches.segments;
+  const content = deps.content
+    ? new ContentServer({ ...deps.content, clock, log, workshop, segmentCache, indexBytesMax })
+    : null;
   await warmUp({ config, workshop, clock, log });
   showFigures({ library, workshop });
   const filesOfSmil = (path: string) => smil.files(path);
@@ -94,11 +109,18 @@ export const openPackager = async (deps: PackagerDeps): Promise<OpenedPackager> 
   };
   const { stores, clean } = caches;
   const admin = { adminToken: config.adminToken, purge, meantBy: meant, stores, clean };
+  const isOfFiles = (path: string): boolean => config.urlPrefix !== "/" && path.startsWith(config.urlPrefix);
   return {
-    handle: (exchange) => (isAdminPath(exchange.path) ? answerAdmin(exchange, admin) : server.handle(exchange)),
+    handle(exchange) {
+      const { path } = exchange;
+      if (isAdminPath(path)) return answerAdmin(exchange, admin);
+      if (content && isContentPath(path) && !isOfFiles(path)) return content.handle(exchange);
+      return server.handle(exchange);
+    },
     purge,
     async stop() {
       library.close();
+      content?.close();
       await Promise.all([caches.stop(), workshop.stop()]);
     },
   };

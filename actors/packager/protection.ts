@@ -52,6 +52,21 @@ export interface KeyPlaces {
   readonly licence: string;
 }
 
+export interface FileCipher {
+  readonly method: Exclude<EncryptionRule["method"], "none">;
+  readonly key: ContentKey;
+  /** Null: the key has the places that are told with each playlist. */
+  readonly keyUrl: string | null;
+  /** For `cbcs`. */
+  readonly constantIv: Buffer;
+}
+
+/** What vectors come from, besides the key and the stream. */
+export interface ProtectedFile {
+  readonly path: string;
+  readonly version: string;
+}
+
 /** Encryption of one file in one version. */
 export class FileProtection {
   readonly key: ContentKey;
@@ -62,19 +77,13 @@ export class FileProtection {
   readonly #constantIv: Buffer;
   #sampleKey: SampleKey | undefined;
 
-  constructor(
-    rule: EncryptionRule & { readonly method: Scheme },
-    file: { readonly path: string; readonly version: string },
-  ) {
-    // Files of one folder share a key: those of a set lie in one, and a file does not tell which sets it is in.
-    const content = posix.dirname(file.path);
-    const made = contentKey(keySource(rule), content);
-    this.key = rule.keyId === null ? made : { ...made, keyId: Buffer.from(rule.keyId, "hex") };
-    this.keyUrl = rule.keyUrl;
-    this.#method = rule.method;
+  constructor({ method, key, keyUrl, constantIv: iv }: FileCipher, file: ProtectedFile) {
+    this.key = key;
+    this.keyUrl = keyUrl;
+    this.#method = method;
     this.#path = file.path;
     this.#version = file.version;
-    this.#constantIv = constantIv(made, content);
+    this.#constantIv = iv;
   }
 
   /** MEDIA_UNSUPPORTED where the container has no such encryption. */
@@ -162,14 +171,19 @@ const keySource = ({ key, secret }: EncryptionRule): KeySource => {
   throw new Error("bug: a rule of encryption without a key");
 };
 
-const isEncrypting = (rule: EncryptionRule): rule is EncryptionRule & { readonly method: Scheme } =>
+const cipherOf = (rule: EncryptionRule & { readonly method: FileCipher["method"] }, path: string): FileCipher => {
+  // Files of one folder share a key: those of a set lie in one, and a file does not tell which sets it is in.
+  const content = posix.dirname(path);
+  const made = contentKey(keySource(rule), content);
+  const key = rule.keyId === null ? made : { ...made, keyId: Buffer.from(rule.keyId, "hex") };
+  return { method: rule.method, key, keyUrl: rule.keyUrl, constantIv: constantIv(made, content) };
+};
+
+const isEncrypting = (rule: EncryptionRule): rule is EncryptionRule & { readonly method: FileCipher["method"] } =>
   rule.method !== "none";
 
 /** Encryption of a file; null: it is served in the clear. The first rule whose paths fit decides. */
-export const protectionOf = (
-  rules: readonly EncryptionRule[],
-  file: { readonly path: string; readonly version: string },
-): FileProtection | null => {
+export const protectionOf = (rules: readonly EncryptionRule[], file: ProtectedFile): FileProtection | null => {
   const rule = rules.find(({ paths }) => paths.some((pattern) => globMatches(pattern, `/${file.path}`)));
-  return rule && isEncrypting(rule) ? new FileProtection(rule, file) : null;
+  return rule && isEncrypting(rule) ? new FileProtection(cipherOf(rule, file.path), file) : null;
 };

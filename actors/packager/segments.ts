@@ -4,7 +4,7 @@ import { initProtection } from "../../domain/cenc/protection.ts";
 import { type Leaf, leafName, type TrackChoice, VIDEO_ONLY } from "../../domain/csmil/leaf.ts";
 import { initSegment } from "../../domain/mp4/init-segment.ts";
 import { keyFrameSamples } from "../../domain/mp4/movie-fragment.ts";
-import { firstServedKey } from "../../domain/vod/cut.ts";
+import { endOfServedKeys, firstServedKey } from "../../domain/vod/cut.ts";
 import { samplesIn } from "../../domain/vod/describe.ts";
 import type { TrackCuts } from "../../domain/vod/plan.ts";
 import type { HeaderLines, RawExchange } from "../../lib/http/exchange.ts";
@@ -33,6 +33,8 @@ export interface MediaRequest {
   readonly protection: FileProtection | null;
   /** The version that it is asked for with; null: none. */
   readonly asked: string | null;
+  /** Whether it may be taken back from who has its address: caches then ask again, as of what has no version. */
+  readonly isRevocable?: boolean;
 }
 
 /** What is answered, as far as it is known before it is made. */
@@ -43,7 +45,8 @@ interface Versioned extends MediaRequest {
 }
 
 export interface SegmentTools {
-  readonly source: ContentSource;
+  /** Where pictures lie beside files; null: there are none. */
+  readonly source: ContentSource | null;
   readonly workshop: Workshop;
   readonly segmentCache: SegmentCache | null;
 }
@@ -77,10 +80,11 @@ const keyFramePart = (request: MediaRequest, number: number): SamplesPart => {
   const { table, timescale, shift } = track;
   const keys = table.syncSamples;
   const index = firstServedKey(video) + number - 1;
-  if (index >= (keys?.length ?? table.sampleCount)) return absent(request);
-  const next = keys ? keys[index + 1] : index + 1;
+  const end = endOfServedKeys(video);
+  if (index >= end) return absent(request);
+  const isLast = index + 1 === end;
   const endOfAll = Math.round((plan.starts[plan.count] ?? 0) * timescale) - shift;
-  const endPts = next === undefined || next >= table.sampleCount ? endOfAll : table.ptsOf(next);
+  const endPts = isLast ? endOfAll : table.ptsOf(keys?.[index + 1] ?? index + 1);
   return { track, samples: keyFrameSamples(table, keys?.[index] ?? index, endPts) };
 };
 
@@ -112,11 +116,13 @@ const headersOf = ({
   member,
   leaf,
   asked,
+  isRevocable = false,
   version,
 }: Versioned): { readonly lines: HeaderLines; readonly etag: string } => {
   const etag = `${version}-${leafName(leaf)}`;
   const { modifiedMs } = member.title.stat;
-  const freshness = asked === version ? "versioned" : "unversioned"; // named with its version, it never changes
+  // Named with its version, it never changes.
+  const freshness = asked === version && !isRevocable ? "versioned" : "unversioned";
   const lines = headerLines({ type: typeOf(leaf, member), freshness, etag, modifiedMs });
   return { lines: `${lines}Accept-Ranges: bytes\r\n`, etag };
 };

@@ -17,6 +17,7 @@ import { answerOptions, OPEN_TO_ALL, refuseMethod } from "../../lib/http/cors.ts
 import type { PreparedAnswer, RawExchange } from "../../lib/http/exchange.ts";
 import { prepare } from "../../lib/http/raw-prepared.ts";
 import type { Log } from "../../lib/log/log.ts";
+import type { ContentSource } from "../../lib/source/port.ts";
 import { baseOf, hostedBaseOf } from "./addresses.ts";
 import { artworkIn } from "./artwork.ts";
 import { etagOf, type Freshness, headerLines, TYPES } from "./caching.ts";
@@ -35,6 +36,7 @@ import { asksForSubtitles, type Subtitles } from "./subtitles.ts";
 import { stripTokens, type TokenGate, type TokenGrant } from "./tokens.ts";
 
 export interface ServerDeps extends SegmentTools {
+  readonly source: ContentSource;
   readonly config: PackagerConfig;
   readonly clock: Clock;
   readonly log: Log;

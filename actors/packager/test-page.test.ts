@@ -16,13 +16,14 @@ test("the page and all that it names are there, with their types and no address 
     const text = await response.text();
     if (/\.min\.m?js$|worker/.test(path)) return;
     assert.doesNotMatch(text.replaceAll("http://www.w3.org/", ""), /https?:\/\/\w/, path);
-    const names = text.matchAll(/(?:href="|src="|from "\.\/|import\("\.\/|URL\("(?=hls))([\w.]+)"/g);
+    const names = text.matchAll(/(?:href="|src="|from "\.\/|import\("\.\/|URL\("(?=hls))([\w.-]+)"/g);
     for (const [, name = ""] of names) await look(new URL(name, base + path).pathname);
   };
   await look(PAGE);
   for (const name of [
     "test_player.js",
     "players.js",
+    "hls-licences.js",
     "test_player.css",
     "base.css",
     "hls.min.mjs",

@@ -12,6 +12,7 @@ const FILES: Readonly<Record<string, string>> = {
   [`${FOLDER}test_player.css`]: web("testing/test_player.css"),
   [`${FOLDER}test_player.js`]: web("testing/test_player.js"),
   [`${FOLDER}players.js`]: web("testing/players.js"),
+  [`${FOLDER}hls-licences.js`]: web("players/hls-licences.js"),
   [`${FOLDER}base.css`]: web("base.css"),
   [`${FOLDER}favicon.svg`]: web("favicon.svg"),
   [`${FOLDER}hls.min.mjs`]: vendor("hls.js/dist/hls.min.mjs"), // the full build: our playlists have alternate audio
