@@ -4,12 +4,15 @@ import {
   acknowledgeConfig,
   configPublished,
   getEdgeSnapshot,
+  getMediaAdmission,
   getSnapshot,
   type SignedConfig,
   type Snapshot,
   snapshotMade,
 } from "../../contracts/fleet.ts";
+import { sessionsRevoked } from "../../contracts/playback.ts";
 import { on, send } from "../../lib/actor/contract.ts";
+import { type AskAdmission, entriesIn } from "../../lib/crypto/admission-news.ts";
 import type { ConfigAck } from "./config-feed.ts";
 
 /** Of a broker that is started. */
@@ -46,5 +49,21 @@ export const listenForConfigs = (broker: ServiceBroker, hinted: (revision: numbe
     name: "edge-config",
     events: { ...on(configPublished, ({ revision }) => hinted(revision)) },
   });
+  return () => broker.destroyService(service);
+};
+
+/** Who is let in to stored media. */
+export const askAdmission =
+  (broker: ServiceBroker): AskAdmission =>
+  (after) =>
+    send(broker, getMediaAdmission, { after });
+
+/** Calls back when sessions are revoked, with what `revocationBytes` made, until the returned function is called. */
+export const listenForRevocations = (
+  broker: ServiceBroker,
+  hinted: (entries: Uint8Array) => void,
+): (() => Promise<void>) => {
+  const heard = ({ entries }: { readonly entries: string }): void => hinted(entriesIn(entries));
+  const service = broker.createService({ name: "edge-admission", events: { ...on(sessionsRevoked, heard) } });
   return () => broker.destroyService(service);
 };

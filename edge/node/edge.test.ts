@@ -111,6 +111,7 @@ describe("an edge", () => {
     const preflight = await get(at(SEGMENT), { method: "OPTIONS" });
     assert.equal(preflight.status, 204);
     assert.equal(preflight.headers["access-control-allow-methods"], "GET, HEAD, OPTIONS");
+    assert.match(preflight.headers["access-control-allow-headers"] ?? "", /CMCD-Session.* Range/);
     for (const method of ["POST", "PUT", "DELETE"]) {
       const { status, headers } = await get(at(SEGMENT), { method });
       assert.equal(status, 405);

@@ -4,6 +4,7 @@ import { readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { ServiceBroker } from "moleculer";
 import type { Clock } from "../../lib/clock.ts";
+import type { AdmissionNews } from "../../lib/crypto/admission-news.ts";
 import type { Readiness } from "../../lib/http/health.ts";
 import type { RawListener } from "../../lib/http/raw-listener.ts";
 import { TICKET_KEYS_BYTES } from "../../lib/http/tls-certificates.ts";
@@ -17,8 +18,17 @@ import type { Purge } from "../cache/purges/purge-table.ts";
 import { ConfigFile } from "../config/config-file.ts";
 import type { Sites } from "../config/sites.ts";
 import { deliverAccounts } from "../fleet/accounts-courier.ts";
+import { AdmissionFeed, admissionPath } from "../fleet/admission.ts";
 import { ConfigFeed } from "../fleet/config-feed.ts";
-import { acknowledgeTo, askConfig, askSnapshot, listenForConfigs, listenForHints } from "../fleet/fleet.service.ts";
+import {
+  acknowledgeTo,
+  askAdmission,
+  askConfig,
+  askSnapshot,
+  listenForConfigs,
+  listenForHints,
+  listenForRevocations,
+} from "../fleet/fleet.service.ts";
 import { Fleet } from "../fleet/fleet.ts";
 import { listenForPurges } from "../fleet/purges.ts";
 import { ConfigStore } from "../fleet/signed-config.ts";
@@ -42,6 +52,8 @@ export interface EdgeConfig {
   readonly edgeConfig: string | null;
   /** Base URLs of the packagers behind the platform's own paths. */
   readonly edgePackagerUrls: readonly string[];
+  /** Base URLs of the gateways that content keys are asked for. */
+  readonly edgeGatewayUrls?: readonly string[] | null;
   /** Null: no door for the operator. */
   readonly edgeAdminPort: number | null;
   readonly edgeAdminToken: string | null;
@@ -92,6 +104,8 @@ const PATIENCE_MS = 2;
 interface Serving {
   listen(): Promise<Ports>;
   apply(sites: Sites): void;
+  /** `whole`: all that was told until then. */
+  admit(news: AdmissionNews, whole: () => AdmissionNews): void;
   purge(purge: Purge): Promise<void>;
   close(graceMs: number): Promise<void>;
 }
@@ -130,6 +144,7 @@ const oneThread = async ({ deps, node: config, fleet, ledger, ready }: Wanted): 
   return {
     listen: () => node.listen(),
     apply: (sites) => node.apply(sites),
+    admit: (news) => node.admit(news),
     purge: (purge) => node.purge(purge),
     close: async (graceMs) => {
       await node.close(graceMs);
@@ -172,6 +187,7 @@ const manyThreads = ({ deps, node, fleet, ledger, ready }: Wanted): Serving => {
       return ports;
     },
     apply: (sites) => threads.apply(sites),
+    admit: (news, whole) => threads.admit(news, whole),
     purge: (purge) => threads.purge(purge),
     close: async (graceMs) => {
       clearInterval(telling);
@@ -217,12 +233,33 @@ const openTeller = ({ config, broker, log }: EdgeDeps, apply: (sites: Sites) => 
   };
 };
 
+/** What tells who is let in to stored media; nothing does without a bus. */
+const openAdmission = ({ config, broker, log, clock }: EdgeDeps, told: Serving["admit"]) => {
+  if (!broker) return { start: async () => {}, stop: async () => {} };
+  const path = admissionPath(config.dataDir);
+  const feed = new AdmissionFeed({
+    path,
+    ask: askAdmission(broker),
+    told,
+    log,
+    clock,
+  });
+  const stopListening = listenForRevocations(broker, (entries) => feed.hinted(entries));
+  return {
+    start: () => feed.start(),
+    stop: async () => {
+      await Promise.all([feed.stop(), stopListening()]);
+    },
+  };
+};
+
 const nodeConfigOf = ({ config, patienceMs = PATIENCE_MS }: EdgeDeps, sites: Sites | undefined): NodeConfig => {
   const { host, edgePort: port, edgeCacheBytes: cacheBytes, allowPrivateSources, nodeId, edgeAccessLog } = config;
   const hasCertificate = sites?.all.some(({ certificate }) => certificate !== null) ?? false;
   const { edgeAccessLogFormat: format, edgeAccessLogSample: every } = config;
   return {
     ...{ host, port, cacheBytes, allowPrivateSources, nodeId, packagerUrls: config.edgePackagerUrls },
+    gatewayUrls: config.edgeGatewayUrls ?? [],
     tlsPort: config.edgeTlsPort ?? (hasCertificate ? TLS_PORT : null),
     isShared: config.edgeThreads > 1,
     patienceMs,
@@ -257,13 +294,14 @@ export const startEdge = async (deps: EdgeDeps): Promise<Edge> => {
   const stopListening = broker && fleet && listenForHints(broker, (version) => fleet.hinted(version));
   const purge = (one: Purge): Promise<void> => serves.purge(one);
   const stopPurges = broker && listenForPurges(broker, { log, isOpen: () => isOpen, sites: () => sites, purge });
-  await fleet?.start();
+  const admission = openAdmission(deps, (news, whole) => serves.admit(news, whole));
+  await Promise.all([fleet?.start(), admission.start()]);
   const reloadOnSignal = (): void => void teller.reload();
   process.on("SIGHUP", reloadOnSignal);
   const stop = async (graceMs = STOP_GRACE_MS): Promise<void> => {
     isClosing = true;
     process.off("SIGHUP", reloadOnSignal);
-    const deaf = [fleet?.stop(), stopListening?.(), stopPurges?.(), teller.stop()];
+    const deaf = [fleet?.stop(), stopListening?.(), stopPurges?.(), admission.stop(), teller.stop()];
     await Promise.all([...deaf, serves.close(graceMs), admin?.close(graceMs)]);
     await ledger.close();
   };
@@ -271,11 +309,9 @@ export const startEdge = async (deps: EdgeDeps): Promise<Edge> => {
     const ports = await serves.listen();
     const { host, edgeAdminPort: port, edgeAdminToken: token } = config;
     if (port === null) return ports;
-    admin = await openAdmin({
-      ...{ host, port, token, log, ready, sites: () => sites, reload: () => teller.reload() },
-      purge,
-      accounts: () => accountsReport(ledger, clock.nowMs()),
-    });
+    const accounts = () => accountsReport(ledger, clock.nowMs());
+    const told = { sites: () => sites, reload: () => teller.reload(), purge, accounts };
+    admin = await openAdmin({ host, port, token, log, ready, ...told });
     return { ...ports, adminPort: admin.port };
   };
   const ports = await open().catch(async (error: unknown) => {

@@ -8,6 +8,7 @@
  * (fill.ts). answer: conditions, ranges, bytes (answer.ts).
  */
 import { cacheStatus } from "../../domain/http-cache/cache-status.ts";
+import { answerOptions, OPEN_TO_ALL } from "../../lib/http/cors.ts";
 import type { RawExchange } from "../../lib/http/exchange.ts";
 import type { Refusal } from "../../lib/http/problem.ts";
 import { type Lookup, lookUp } from "../cache/lookup.ts";
@@ -21,7 +22,7 @@ import type { Fills, FillTask } from "../origin/fills.ts";
 import type { Health } from "../origin/health.ts";
 import type { Prober } from "../origin/prober.ts";
 import { answerHit, answerWith, type Content } from "./answer.ts";
-import { ALLOWED_METHODS, hasLooped, OPEN_TO_ALL, PREFLIGHT } from "./headers.ts";
+import { ALLOWED_METHODS, hasLooped } from "./headers.ts";
 import type { Contexts, Result } from "./metrics.ts";
 import { refuse } from "./refusal.ts";
 import { parseTarget, type Target } from "./request.ts";
@@ -132,7 +133,7 @@ export class LiveServer {
     const { method } = exchange;
     if (method === "OPTIONS") {
       exchange.context = contexts.preflight;
-      exchange.send(204, PREFLIGHT, EMPTY);
+      answerOptions(exchange, ALLOWED_METHODS);
     } else if (method !== "GET" && method !== "HEAD") {
       const refusal: Refusal = { code: "METHOD_NOT_ALLOWED", data: { method } };
       this.#refuse(exchange, refusal, { result: "refused", contexts, more: `Allow: ${ALLOWED_METHODS}\r\n` });

@@ -2,6 +2,8 @@
 import { randomInt } from "node:crypto";
 import { hostname } from "node:os";
 import { setTimeout as pause } from "node:timers/promises";
+import { isContentPath } from "../../domain/vod/content-path.ts";
+import type { AdmissionNews } from "../../lib/crypto/admission-news.ts";
 import { type AccessDetails, type AccessEntry, type AccessLog, openAccessLog } from "../../lib/http/access-log.ts";
 import type { RawExchange, RawRequest } from "../../lib/http/exchange.ts";
 import type { Readiness } from "../../lib/http/health.ts";
@@ -31,7 +33,7 @@ import { type Asked, Finder } from "../site/finder.ts";
 import { type ForOneDeps, forOne } from "../site/for-one.ts";
 import type { SiteRuntime } from "../site/runtime.ts";
 import { SiteServer } from "../site/server.ts";
-import { PLATFORM, ServedSites } from "../site/sites.ts";
+import { hasPackager, PLATFORM, ServedSites } from "../site/sites.ts";
 import { SiteObjects } from "../site/store.ts";
 import { hostnameOf } from "../site/target.ts";
 import type { Plan, Verdict } from "../site/verdict.ts";
@@ -39,6 +41,7 @@ import { type Found, Peers, type PeersDeps } from "../threads/peers.ts";
 import type { AskMessage } from "../threads/protocol.ts";
 import { isLoopback } from "./admin.ts";
 import { type Directory, LiveServer, type LiveVerdict } from "./live-server.ts";
+import { isMedia, MediaServer } from "./media-server.ts";
 import { accountedContexts, type Context, type Contexts, EdgeMetrics, isHit } from "./metrics.ts";
 import { parseTarget, type Target } from "./request.ts";
 
@@ -53,6 +56,8 @@ export interface NodeConfig {
   readonly cacheBytes: number;
   /** Base URLs of the packagers behind the platform's own paths. */
   readonly packagerUrls: readonly string[];
+  /** Base URLs of the gateways that content keys are asked for. */
+  readonly gatewayUrls?: readonly string[];
   /** Private networks where castis nodes that a tenant named may be. */
   readonly allowPrivateSources: readonly string[];
   readonly nodeId: string;
@@ -110,6 +115,7 @@ export class EdgeNode {
   readonly sites: ServedSites;
   readonly live: LiveServer | null;
   readonly siteServer: SiteServer;
+  readonly media: MediaServer;
   readonly finder: Finder;
   readonly cache: Cache;
   readonly #deps: NodeDeps;
@@ -152,13 +158,9 @@ export class EdgeNode {
     const siteFills = new SiteFills({ ...state, store: objects, objectBytesMax: OBJECT_BYTES_MAX });
     objects.isFilling = (key) => siteFills.running(key) !== undefined;
     const { policy } = this.cache;
-    this.finder = new Finder({
-      ...state,
-      objects,
-      fills: siteFills,
-      patienceMs: config.patienceMs,
-      mayPrefetch: () => policy.mayPrefetch(),
-    });
+    const { patienceMs } = config;
+    const mayPrefetch = () => policy.mayPrefetch();
+    this.finder = new Finder({ ...state, objects, fills: siteFills, patienceMs, mayPrefetch });
     this.siteServer = new SiteServer({
       ...state,
       policy,
@@ -168,8 +170,9 @@ export class EdgeNode {
     });
     this.sites = new ServedSites({
       ...{ log, nowMs, allowPrivateSources: config.allowPrivateSources, accounts: deps.accounts },
-      packagers: () => config.packagerUrls,
+      ...{ packagers: () => config.packagerUrls, gateways: () => config.gatewayUrls ?? [] },
     });
+    this.media = new MediaServer({ ...state, sites: this.sites, server: this.siteServer });
     this.#peers =
       deps.peers &&
       new Peers({
@@ -198,6 +201,11 @@ export class EdgeNode {
     this.sites.apply(sites);
     this.siteServer.reconfigured();
     this.#peers?.forget();
+  }
+
+  /** What has changed of who is let in to stored media. */
+  admit(news: AdmissionNews): void {
+    this.media.admit(news);
   }
 
   /** Resolves when a power loss can't undo it; it counts at once. */
@@ -250,7 +258,7 @@ export class EdgeNode {
   /** What this thread has for another one. */
   #findFor(asked: AskMessage & Asked): Found | Promise<Found> {
     const { host, path, query } = asked;
-    const runtime = this.sites.find(host) ?? (isStored(path) ? this.sites.platform : null);
+    const runtime = this.sites.find(host) ?? (isPackaged(path) ? this.sites.platform : null);
     // The asking thread has decided which of the two it is, by the path as the viewer wrote it.
     if (this.live && asked.key.startsWith(LIVE_KEY)) {
       const parsed = parseTarget(query === "" ? path : `${path}?${query}`);
@@ -308,10 +316,12 @@ export class EdgeNode {
   #route(exchange: RawExchange): Promise<void> | undefined {
     const runtime = this.sites.find(exchange.host);
     if (runtime) {
+      if (isMedia(exchange.path) && hasPackager(runtime.site)) return this.media.serve(exchange, runtime);
       const isLive = this.live !== null && exchange.path.startsWith("/live/") && hasLive(runtime);
       return isLive ? this.live.serve(exchange) : this.siteServer.serve(exchange, runtime);
     }
-    const platform = isStored(exchange.path) ? this.sites.platform : null;
+    const platform = isOpen(exchange.path) || isMedia(exchange.path) ? this.sites.platform : null;
+    if (platform && isMedia(exchange.path)) return this.media.serve(exchange, platform);
     if (platform) return this.siteServer.serve(exchange, platform);
     if (this.live) return this.live.serve(exchange);
     exchange.problem({ code: "SITE_UNKNOWN", data: { host: exchange.host } });
@@ -354,8 +364,10 @@ const tenantContexts = (accounts: Accounts): ((tenant: string | undefined) => Co
 /** Of live media between threads; sites' keys begin with a customer and a slash. */
 const LIVE_KEY = "live ";
 
-/** The packagers' paths (design §9). */
-const isStored = (path: string): boolean => /^\/(?:i|hls|dash)\//.test(path);
+/** Files of the packagers that anybody may ask for: what titles are made of is behind `/api/media/` (design §9). */
+const isOpen = (path: string): boolean => path.startsWith("/i/");
+/** Paths of packagers, as threads ask each other for them. */
+const isPackaged = (path: string): boolean => isOpen(path) || isContentPath(path);
 
 const hasLive = ({ site }: SiteRuntime): boolean =>
   site.origins.some((origin) => origin.kind === "plexbd" && origin.plexbd === "live");

@@ -1,8 +1,8 @@
 /** Answers without media, never kept for long. */
 import { cacheStatus } from "../../domain/http-cache/cache-status.ts";
+import { OPEN_TO_ALL } from "../../lib/http/cors.ts";
 import type { HeaderLines, RawExchange } from "../../lib/http/exchange.ts";
 import type { Refusal } from "../../lib/http/problem.ts";
-import { OPEN_TO_ALL } from "./headers.ts";
 
 /** How long anybody may remember that there is nothing here. */
 const MISSING_MAX_AGE_S = 1;

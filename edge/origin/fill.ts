@@ -9,12 +9,12 @@
  * A fill belongs to nobody: it goes on when all its readers have left.
  */
 import type { IncomingHttpHeaders, OutgoingHttpHeaders } from "node:http";
+import { OPEN_TO_ALL } from "../../lib/http/cors.ts";
 import { FillingBody } from "../cache/body.ts";
 import { ageMsOf, type CacheHeaders, type Lifetime, lifetimeOf } from "../cache/freshness.ts";
 import { bytesMaxOf } from "../cache/object-kind.ts";
 import { looksLikePlaylist, type Position, positionOf } from "../cache/position.ts";
 import { type Described, type Stored, storedOf } from "../cache/stored.ts";
-import { OPEN_TO_ALL } from "../node/headers.ts";
 import { type Origin, orderOf } from "./choice.ts";
 import type { FillDeps, FillTask } from "./fills.ts";
 import { type UpstreamAnswer, UpstreamError, type UpstreamReason } from "./upstream.ts";

@@ -136,8 +136,17 @@ class Exchange {
       request.on("socket", (socket) => {
         const awaitHead = (): void => this.#within(firstByteMs, "first-byte");
         if (!socket.connecting) return awaitHead();
-        this.#within(this.#timeouts.connectMs, "connect");
-        socket.once(url.protocol === "https:" ? "secureConnect" : "connect", awaitHead);
+        let isConnected = false;
+        const late = (): void => {
+          if (!isConnected) this.#fail("connect");
+        };
+        clearTimeout(this.#timer);
+        // A process that stood still finds its timers due before it has seen what came meanwhile: it looks first.
+        this.#timer = setTimeout(() => setImmediate(late), this.#timeouts.connectMs);
+        socket.once(url.protocol === "https:" ? "secureConnect" : "connect", () => {
+          isConnected = true;
+          awaitHead();
+        });
       });
       request.on("error", (error: NodeJS.ErrnoException) => {
         const isClosed = error.code === "ECONNRESET" || error.code === "EPIPE";

@@ -1,7 +1,7 @@
 /** Answers that are for one request alone: what may not be stored, and requests that want something done. */
 import type { CacheStatusParts } from "../../domain/http-cache/cache-status.ts";
 import { cacheStatus } from "../../domain/http-cache/cache-status.ts";
-import { eachField, fieldValue } from "../../domain/http-cache/fields.ts";
+import { eachField, type FieldList, fieldValue } from "../../domain/http-cache/fields.ts";
 import { passedFields, requestFieldsToForward } from "../../domain/http-cache/forward.ts";
 import type { HeaderLines, RawExchange } from "../../lib/http/exchange.ts";
 import { ByteBudget } from "../cache/body.ts";
@@ -29,6 +29,8 @@ export interface Passing {
   readonly runtime: SiteRuntime;
   readonly target: string;
   readonly key: string;
+  /** Of the request. */
+  readonly fields: FieldList;
   readonly name: string;
   /** Of the bodies of requests. */
   readonly budget: ByteBudget;
@@ -52,7 +54,7 @@ export const passOn = async (exchange: RawExchange, passing: Passing): Promise<O
 const ask = (exchange: RawExchange, passing: Passing, body: Buffer | undefined): Promise<OriginAnswer> => {
   const { method } = exchange;
   const { runtime, target, key, name } = passing;
-  const fields = requestFieldsToForward(exchange.fields, { via: name, passThrough: true });
+  const fields = requestFieldsToForward(passing.fields, { via: name, passThrough: true });
   runtime.account.countOrigin(1, 0);
   return runtime.origins.ask(
     { method, target, fields, key, ...(body === undefined ? {} : { body }) },

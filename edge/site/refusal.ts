@@ -1,8 +1,8 @@
 /** Refusals of a site's requests: problem documents (RFC 9457) that nobody keeps. */
 import { cacheStatus } from "../../domain/http-cache/cache-status.ts";
+import { OPEN_TO_ALL } from "../../lib/http/cors.ts";
 import type { RawExchange } from "../../lib/http/exchange.ts";
 import type { Refusal } from "../../lib/http/problem.ts";
-import { OPEN_TO_ALL } from "../node/headers.ts";
 
 /**
  * Open to scripts of all hosts, whatever the origin would say: a browser hides the status of an answer that is not, and

@@ -14,6 +14,7 @@ import { isLoop } from "../../domain/http-cache/forward.ts";
 import { invalidatedBy, isSafeMethod } from "../../domain/http-cache/invalidation.ts";
 import { storability } from "../../domain/http-cache/storability.ts";
 import { playlistKind } from "../../domain/prefetch/playlist-segments.ts";
+import { isContentPath } from "../../domain/vod/content-path.ts";
 import type { RawExchange } from "../../lib/http/exchange.ts";
 import type { Refusal } from "../../lib/http/problem.ts";
 import { guardRefusal } from "../guard/guard.ts";
@@ -28,8 +29,15 @@ import { giveOn, passOn, requestBudget } from "./pass.ts";
 import { Prefetcher } from "./prefetcher.ts";
 import { siteProblem } from "./refusal.ts";
 import type { SiteRuntime } from "./runtime.ts";
+import { hasPackager } from "./sites.ts";
 import { canonicalPath, keptQuery } from "./target.ts";
 import type { Plan, Verdict } from "./verdict.ts";
+
+/** What a request means where that is not what it says: path and query of the object, and the fields that count. */
+export interface AskedAs extends Asked {
+  readonly host: string;
+  readonly query: string;
+}
 
 export interface SiteServerDeps {
   /** Finds what a request is answered with. */
@@ -76,10 +84,21 @@ export class SiteServer {
     if (exchange.target === "*") return this.#answerForServer(exchange, runtime);
     const plan = this.#planFor(exchange, runtime);
     if ("code" in plan) return this.#refuse(exchange, runtime, plan, "refused");
+    return this.#serve(exchange, plan, exchange);
+  }
+
+  /** The same for a request that means another one: `asked` is what caches and origins see of it. */
+  serveAs(exchange: RawExchange, runtime: SiteRuntime, asked: AskedAs): Promise<void> | undefined {
+    const plan = this.plan(runtime, asked.path, asked.query);
+    if ("code" in plan) return this.#refuse(exchange, runtime, plan, "refused");
+    return this.#serve(exchange, { ...plan, fields: asked.fields }, asked);
+  }
+
+  #serve(exchange: RawExchange, plan: Plan, asked: Asked & { readonly host: string }): Promise<void> | undefined {
     const isRead = exchange.method === "GET" || exchange.method === "HEAD";
     if (!isRead) return this.#pass(exchange, plan, { fwd: "method" });
     if (plan.rule.cache === "bypass") return this.#pass(exchange, plan, { fwd: "bypass" });
-    const verdict = this.#deps.find(exchange, plan);
+    const verdict = this.#deps.find(asked, plan);
     if (verdict instanceof Promise) return verdict.then((later) => this.#answer(exchange, plan, later));
     return this.#answer(exchange, plan, verdict);
   }
@@ -100,13 +119,23 @@ export class SiteServer {
     if (guard) {
       const { path, query, host, remoteAddress: address } = exchange;
       const verdict = guard.check({ path, query, host, address, nowMs: this.#deps.wallMs() });
-      return verdict.ok ? this.plan(runtime, verdict.path, verdict.query) : guardRefusal(verdict.reason);
+      return verdict.ok ? this.#open(runtime, verdict.path, verdict.query) : guardRefusal(verdict.reason);
     }
     const alias = this.#aliases.get(exchange.host, exchange.target);
     if (alias) return alias;
-    const plan = this.plan(runtime, exchange.path, exchange.query);
+    const plan = this.#open(runtime, exchange.path, exchange.query);
     if (!("code" in plan)) this.#aliases.set(exchange.host, exchange.target, plan);
     return plan;
+  }
+
+  /**
+   * A plan for an address as a viewer may write it. What a packager takes for a title's lies behind `/api/media/`,
+   * whoever's host it is: there sessions are looked at.
+   */
+  #open(runtime: SiteRuntime, path: string, query: string): Plan | Refusal {
+    const plan = this.plan(runtime, path, query);
+    if ("code" in plan || !isContentPath(plan.target) || !hasPackager(runtime.site)) return plan;
+    return { code: "NOT_FOUND" };
   }
 
   /** Phase "answer". */
@@ -163,15 +192,15 @@ export class SiteServer {
   }
 
   async #pass(exchange: RawExchange, plan: Plan, status: CacheStatusParts): Promise<void> {
-    const { runtime, target, key } = plan;
+    const { runtime, target, key, fields = exchange.fields } = plan;
     const { name } = this.#deps;
-    if (isLoop(exchange.fields, name)) {
+    if (isLoop(fields, name)) {
       this.#refuse(exchange, runtime, { code: "REQUEST_LOOPED" }, "refused");
       return;
     }
     let answer: OriginAnswer;
     try {
-      answer = await passOn(exchange, { runtime, target, key, name, budget: this.#budget });
+      answer = await passOn(exchange, { runtime, target, key, fields, name, budget: this.#budget });
     } catch (error) {
       if (exchange.isGone) return;
       if (!(error instanceof UpstreamError)) throw error;

@@ -18,6 +18,8 @@ export interface ServedSitesDeps {
   readonly allowPrivateSources: readonly string[];
   /** Base URLs of the platform's packagers. */
   readonly packagers: () => readonly string[];
+  /** Base URLs of the platform's gateways. */
+  readonly gateways: () => readonly string[];
   /** Counts what requests for a hostname cost. */
   readonly accounts: Accounts;
 }
@@ -44,7 +46,19 @@ const PLATFORM_SITE: Site = Object.freeze({
   ruleFor: () => PLATFORM_RULE,
 });
 
+/** What is for one viewer: content keys, licences, heartbeats. */
+const GATEWAY_RULE: Rule = Object.freeze({ ...DEFAULT_RULE, cache: "bypass" });
+const GATEWAY_SITE: Site = Object.freeze({
+  ...PLATFORM_SITE,
+  id: `${PLATFORM}/gateway`,
+  origins: [],
+  ruleFor: () => GATEWAY_RULE,
+});
+
 const isLive = (origin: SiteOrigin): boolean => origin.kind === "plexbd" && origin.plexbd === "live";
+
+export const hasPackager = ({ origins }: Site): boolean =>
+  origins.some((origin) => origin.kind === "plexbd" && origin.plexbd === "packager");
 
 /** Origins whose clients are loaded on first use: a protocol that no site has costs nothing. */
 class LateOrigins implements SiteOrigins {
@@ -104,6 +118,7 @@ export class ServedSites {
   /** Hosts as requests write them. */
   readonly #byHost = new Map<string, SiteRuntime | undefined>();
   #platform: SiteRuntime | null = null;
+  #gateway: SiteRuntime | null = null;
   readonly #draining = new Set<{ readonly timer: NodeJS.Timeout; readonly origins: SiteOrigins }>();
 
   constructor(deps: ServedSitesDeps) {
@@ -118,6 +133,27 @@ export class ServedSites {
     const origins = new LateOrigins(this.#open(PLATFORM_SITE));
     this.#platform = { site: PLATFORM_SITE, origins, guard: null, account, contexts };
     return this.#platform;
+  }
+
+  /** The platform's gateways, for what is nobody else's; null where none are known. */
+  get gateway(): SiteRuntime | null {
+    const urls = this.#deps.gateways();
+    if (this.#gateway || urls.length === 0) return this.#gateway;
+    const { log, nowMs } = this.#deps;
+    const set = new OriginSet({
+      origins: urls.map((url, order) => ({ id: `gateway:${order}`, url: url.replace(/\/+$/, "") })),
+      ...{ site: "", trusted: true, nowMs, log, random: Math.random },
+    });
+    const account = this.#deps.accounts.row({ hostname: "*", customer: PLATFORM, tenant: null });
+    const origins = new LateOrigins(Promise.resolve(set));
+    this.#gateway = {
+      site: GATEWAY_SITE,
+      origins,
+      guard: null,
+      account,
+      contexts: accountedContexts(account, PLATFORM),
+    };
+    return this.#gateway;
   }
 
   /** From now on these are served; origins that are as they were go on. */
@@ -157,7 +193,9 @@ export class ServedSites {
     });
     this.#draining.clear();
     const served = [...this.#byId.values()].map(({ origins }) => origins);
-    await Promise.all([...served, ...drained, this.#platform?.origins].map((origins) => origins?.close()));
+    await Promise.all(
+      [...served, ...drained, this.#platform?.origins, this.#gateway?.origins].map((origins) => origins?.close()),
+    );
   }
 
   #drain(origins: SiteOrigins): void {

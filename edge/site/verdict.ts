@@ -1,5 +1,6 @@
 /** What is to be done for a request, before anything of it is written. */
 import type { CacheStatusParts } from "../../domain/http-cache/cache-status.ts";
+import type { FieldList } from "../../domain/http-cache/fields.ts";
 import type { PlaylistKind } from "../../domain/prefetch/playlist-segments.ts";
 import type { Refusal } from "../../lib/http/problem.ts";
 import type { Stored } from "../cache/stored.ts";
@@ -15,6 +16,8 @@ export interface Plan {
   readonly rule: Rule;
   /** As the origin gets it. */
   readonly target: string;
+  /** Of the request, where not those that came count. */
+  readonly fields?: FieldList;
   readonly key: string;
   /** By its name. */
   readonly playlist: PlaylistKind | undefined;

@@ -36,6 +36,12 @@ showElsewhere(() => texts.ask((id) => say({ type: "metrics", id })));
 let readiness = { ready: false, checks: {} };
 let sites: Sites | undefined;
 
+const failureOf = (work: Promise<void>): Promise<string | undefined> =>
+  work.then(
+    () => undefined,
+    (failure: unknown) => (failure as Error).message,
+  );
+
 const run = async (): Promise<void> => {
   const { disk, purges } = await openStores({ ...start.stores, log, nowMs, clock: systemClock });
   const { config, ports, index } = start;
@@ -74,6 +80,9 @@ const run = async (): Promise<void> => {
       case "snapshot":
         directory?.take(order.snapshot);
         break;
+      case "admission":
+        node.admit(order.news);
+        break;
       case "looked":
         looks.answered(order.id, undefined);
         break;
@@ -86,14 +95,9 @@ const run = async (): Promise<void> => {
       case "metrics":
         texts.answered(order.id, order.text);
         break;
-      case "purge": {
-        const purging = node.purge(order.purge).then(
-          () => undefined,
-          (failure: unknown) => (failure as Error).message,
-        );
-        say({ type: "purged", id: order.id, error: await purging });
+      case "purge":
+        say({ type: "purged", id: order.id, error: await failureOf(node.purge(order.purge)) });
         break;
-      }
       case "close":
         await close(order.graceMs);
         break;

@@ -2,6 +2,7 @@
 import type { MessagePort } from "node:worker_threads";
 import type { Snapshot } from "../../contracts/fleet.ts";
 import type { AccountDelta } from "../../domain/accounting/columns.ts";
+import type { AdmissionNews } from "../../lib/crypto/admission-news.ts";
 import type { Readiness } from "../../lib/http/health.ts";
 import type { LogLevel } from "../../lib/log/log.ts";
 import type { Purge } from "../cache/purges/purge-table.ts";
@@ -25,6 +26,7 @@ export type Order =
   | { readonly type: "listen"; readonly port: number; readonly tlsPort: number | null }
   | { readonly type: "sites"; readonly config: unknown; readonly texts: ReadonlyMap<string, string> }
   | { readonly type: "snapshot"; readonly snapshot: Snapshot }
+  | { readonly type: "admission"; readonly news: AdmissionNews }
   | { readonly type: "looked"; readonly id: number }
   | { readonly type: "readiness"; readonly readiness: Readiness }
   | { readonly type: "count"; readonly id: number }

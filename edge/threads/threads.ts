@@ -8,6 +8,7 @@ import { MessageChannel, type MessagePort, Worker } from "node:worker_threads";
 import type { Snapshot } from "../../contracts/fleet.ts";
 import type { AccountDelta } from "../../domain/accounting/columns.ts";
 import { ConfigError } from "../../lib/config/config-error.ts";
+import type { AdmissionNews } from "../../lib/crypto/admission-news.ts";
 import type { Readiness } from "../../lib/http/health.ts";
 import type { Log } from "../../lib/log/log.ts";
 import { metricsText } from "../../lib/metrics/metrics.ts";
@@ -50,6 +51,8 @@ export class Threads {
   #failed: (error: Error) => void = () => {};
   /** What was told, so that threads that are started anew are told too. */
   readonly #told = new Map<Order["type"], Order>();
+  /** It is told piece by piece, and anew as a whole. */
+  #admitted: (() => AdmissionNews) | undefined;
   #ports: Ports | undefined;
   #isClosing = false;
   #isRestarting = false;
@@ -73,6 +76,11 @@ export class Threads {
   }
   take(snapshot: Snapshot): void {
     this.#tell({ type: "snapshot", snapshot });
+  }
+  /** `whole`: all that was told until then. */
+  admit(news: AdmissionNews, whole: () => AdmissionNews): void {
+    this.#admitted = whole;
+    for (const worker of this.#workers) worker.postMessage({ type: "admission", news } satisfies Order);
   }
   readiness(readiness: Readiness): void {
     this.#tell({ type: "readiness", readiness });
@@ -128,6 +136,8 @@ export class Threads {
       worker.on("error", (error) => this.#deps.log.error({ err: error, index }, "a thread of the edge failed"));
       worker.on("exit", (status) => this.#exited(index, status));
       for (const order of this.#told.values()) worker.postMessage(order);
+      const news = this.#admitted?.();
+      if (news) worker.postMessage({ type: "admission", news } satisfies Order);
       return worker;
     });
   }

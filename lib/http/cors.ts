@@ -24,8 +24,8 @@ export const OPEN_TO_ALL: HeaderLines = [
 
 const EMPTY = Buffer.alloc(0);
 
-/** Answers OPTIONS, a preflight or not: 204 with what the address takes. `methods`: `GET, HEAD, OPTIONS`. */
-export const answerOptions = (exchange: RawExchange, methods: string): void => {
+/** Of the answer to OPTIONS, a preflight or not: what the address takes. `methods`: `GET, HEAD, OPTIONS`. */
+export const optionsLines = (methods: string): HeaderLines => {
   const lines = [
     `Allow: ${methods}`,
     `Access-Control-Allow-Methods: ${methods}`,
@@ -33,8 +33,12 @@ export const answerOptions = (exchange: RawExchange, methods: string): void => {
     `Access-Control-Max-Age: ${PREFLIGHT_SECONDS}`,
     "",
   ];
-  exchange.send(204, OPEN_TO_ALL + lines.join("\r\n"), EMPTY);
+  return OPEN_TO_ALL + lines.join("\r\n");
 };
+
+/** Answers OPTIONS with 204. */
+export const answerOptions = (exchange: RawExchange, methods: string): void =>
+  exchange.send(204, optionsLines(methods), EMPTY);
 
 /** Answers a method that the address does not take (RFC 9110 §15.5.6). */
 export const refuseMethod = (exchange: RawExchange, methods: string): void =>

@@ -6,7 +6,7 @@ import { listening } from "./listening.ts";
 import { requestIdOf, writeProblem } from "./problem.ts";
 
 export type { Readiness, Ready } from "./health.ts";
-export { freePort } from "./listening.ts";
+export { freePort, holdPort } from "./listening.ts";
 
 export type Handler = (request: IncomingMessage, response: ServerResponse) => void | Promise<void>;
 
@@ -32,6 +32,8 @@ export interface ListenerOptions {
   readonly log: Log;
   readonly ready: Ready;
   readonly handle: Handler;
+  /** Its handler has its own deadlines for bodies, which may come for hours. */
+  readonly bodiesMayTakeLong?: true;
 }
 
 const HEAD_BYTES_MAX = 32 * 1024;
@@ -67,7 +69,11 @@ const failed = (exchange: Exchange, { log, name }: ListenerOptions, error: unkno
 /** Opens a listener. Rejects with a ConfigError when it can't be where it is to be. */
 export const openListener = async (options: ListenerOptions): Promise<Listener> => {
   const server = createServer(
-    { maxHeaderSize: HEAD_BYTES_MAX, headersTimeout: HEAD_TIMEOUT_MS, requestTimeout: REQUEST_TIMEOUT_MS },
+    {
+      maxHeaderSize: HEAD_BYTES_MAX,
+      headersTimeout: HEAD_TIMEOUT_MS,
+      requestTimeout: options.bodiesMayTakeLong ? 0 : REQUEST_TIMEOUT_MS,
+    },
     (request, response) => {
       const exchange = { request, response };
       if (tookHealth(exchange, options)) return;

@@ -42,3 +42,17 @@ export const freePort = async (host: string): Promise<number> => {
   await new Promise<void>((resolve) => server.close(() => resolve()));
   return port;
 };
+
+/** A port that nobody else gets until it is let go. */
+export interface HeldPort {
+  readonly port: number;
+  release(): Promise<void>;
+}
+
+/** Takes a free port for a listener that comes later; whoever connects until then is turned away. */
+export const holdPort = async (host: string): Promise<HeldPort> => {
+  const server = createServer((socket) => socket.destroy());
+  const port = await listening(server, { host, port: 0, portVariable: "HOST" });
+  server.unref();
+  return { port, release: () => new Promise((resolve) => server.close(() => resolve())) };
+};

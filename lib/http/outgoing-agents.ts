@@ -1,39 +1,17 @@
-/**
- * Agents for requests to addresses that a tenant may have named. A check when the address is entered does not see where
- * a name leads later, so that of an untrusted one is looked at as the connection is made: the very addresses that the
- * connection may go to.
- */
-import { type LookupAddress, lookup } from "node:dns";
+/** Agents for requests to addresses that a tenant may have named; those of an untrusted one are looked at. */
 import http from "node:http";
 import https from "node:https";
-import { isIP, type LookupFunction } from "node:net";
-import { isRefusedAddress, PRIVATE_ADDRESS } from "../source-guard.ts";
+import { ADDRESS_REFUSED, addressRefusal, guardedLookup, isRefusedLiteral } from "./guarded-lookup.ts";
 
-/** The code of the error that a refused request ends with. */
-export const ADDRESS_REFUSED = "ERR_PRIVATE_ADDRESS";
-
-const refusal = (): Error => Object.assign(new Error(PRIVATE_ADDRESS), { code: ADDRESS_REFUSED });
-
-const guardedLookup =
-  (allowPrivateSources: readonly string[]): LookupFunction =>
-  (host, options, done) => {
-    lookup(host, { ...options, all: true }, (error, found: LookupAddress[] = []) => {
-      const isRefused = found.some(({ address }) => isRefusedAddress(address, allowPrivateSources));
-      const [first] = found;
-      if (error || isRefused || !first) done(error ?? refusal(), []);
-      else if (options.all) done(null, found);
-      else done(null, first.address, first.family);
-    });
-  };
+export { ADDRESS_REFUSED };
 
 /** Of a host that is an address nothing is looked up. */
 const refuseLiterals = <A extends http.Agent>(agent: A, allowPrivateSources: readonly string[]): A => {
   const connect = agent.createConnection.bind(agent);
   agent.createConnection = (options, done) => {
-    const host = options.host ?? "";
-    if (isIP(host) === 0 || !isRefusedAddress(host, allowPrivateSources)) return connect(options, done);
+    if (!isRefusedLiteral(options.host ?? "", allowPrivateSources)) return connect(options, done);
     // The callback takes an error alone; its type says a stream comes along.
-    (done as ((error: Error) => void) | undefined)?.(refusal());
+    (done as ((error: Error) => void) | undefined)?.(addressRefusal());
     return undefined;
   };
   return agent;

@@ -128,7 +128,7 @@ test("an answer is the lines that were given, its length, its date, and what bec
   const last = masked(await exchange(port, get("/", "Connection: close\r\n") + get("/")));
   assert.equal(last, expected.replace("<date>\r\n", "<date>\r\nConnection: close\r\n"));
   const date = /^Date: (.*)\r$/m.exec(await exchange(port, get("/")))?.[1] ?? "";
-  assert.ok(Math.abs(Date.parse(date) - Date.now()) < 2_000, date);
+  assert.ok(Math.abs(Date.parse(date) - Date.now()) < 60_000, date);
 });
 
 test("a prepared answer is the bytes of a sent one, and its date moves on", async (t) => {

@@ -1,32 +1,12 @@
 /** The body of a request, by length or in chunks (RFC 9112 §6, §7.1), read strictly: collected or dropped. */
 import { Fault } from "../../contracts/errors.ts";
-import { CR, IS_VALUE, LF } from "./raw-bytes.ts";
+import { ChunkFraming, type ChunkRules } from "./chunk-framing.ts";
 import { CHUNKED } from "./raw-head.ts";
 
-const SIZE_DIGITS_MAX = 8; // 4 GiB a chunk
-const EXTRA_BYTES_MAX = 8 * 1024; // extensions and trailers of one body, all of which are dropped
+/** Chunks of up to 4 GiB. */
+const RULES: ChunkRules = { sizeDigitsMax: 8, extraBytesMax: 8 * 1024, allowsSpace: false };
 const FIRST_BYTES = 4 * 1024;
 const EMPTY = Buffer.alloc(0);
-const SEMICOLON = 0x3b;
-
-/** size → (extension →) line end → data → its end → size …; after size 0: trailers → end. */
-type At =
-  | "size"
-  | "extension"
-  | "size-lf"
-  | "data"
-  | "data-cr"
-  | "data-lf"
-  | "line"
-  | "trailer"
-  | "trailer-lf"
-  | "last-lf";
-
-const hexOf = (byte: number): number => {
-  if (byte >= 0x30 && byte <= 0x39) return byte - 0x30;
-  const letter = byte | 0x20;
-  return letter >= 0x61 && letter <= 0x66 ? letter - 0x57 : -1;
-};
 
 interface Wanted {
   readonly limitBytes: number;
@@ -40,21 +20,22 @@ export class RequestBody {
   fault: Fault | undefined;
   /** Content and framing that were read. */
   readBytes = 0;
-  readonly #isChunked: boolean;
-  /** Of the chunk, or of the body that has a length. */
-  #leftBytes: number;
-  #at: At = "size";
-  #digits = 0;
-  #extraBytes = 0;
+  readonly #framing: ChunkFraming | undefined;
+  /** Of the body that has a length. */
+  #lengthLeftBytes: number;
   #content: Buffer = EMPTY;
   #contentBytes = 0;
   #wanted: Wanted | undefined;
   #dropBytesMax = -1;
 
   constructor(bodyBytes: number) {
-    this.#isChunked = bodyBytes === CHUNKED;
-    this.#leftBytes = this.#isChunked ? 0 : bodyBytes;
-    if (!this.#isChunked) this.#at = "data";
+    this.#framing = bodyBytes === CHUNKED ? new ChunkFraming(RULES) : undefined;
+    this.#lengthLeftBytes = this.#framing ? 0 : bodyBytes;
+  }
+
+  /** Of the chunk, or of the body that has a length. */
+  get #leftBytes(): number {
+    return this.#framing?.leftBytes ?? this.#lengthLeftBytes;
   }
 
   /** Whether somebody takes what comes: it is collected or dropped. */
@@ -93,7 +74,8 @@ export class RequestBody {
   read(bytes: Buffer, from: number): number {
     let at = from;
     while (at < bytes.length && !this.isDone && !this.fault) {
-      at = this.#at === "data" ? this.#data(bytes, at) : this.#frame(bytes[at]!, at);
+      if (!this.#framing || this.#framing.isAtData) at = this.#data(bytes, at);
+      else this.#frame(this.#framing, bytes[at++]!);
     }
     this.readBytes += at - from;
     if (this.#dropBytesMax >= 0 && this.readBytes > this.#dropBytesMax) this.#tooLarge();
@@ -113,12 +95,19 @@ export class RequestBody {
       }
       this.#keep(bytes, from, to);
     }
-    this.#leftBytes -= to - from;
-    if (this.#leftBytes === 0) {
-      if (this.#isChunked) this.#at = "data-cr";
-      else this.isDone = true;
+    if (this.#framing) {
+      this.#framing.took(to - from);
+    } else {
+      this.#lengthLeftBytes -= to - from;
+      this.isDone = this.#lengthLeftBytes === 0;
     }
     return to;
+  }
+
+  #frame(framing: ChunkFraming, byte: number): void {
+    framing.read(byte);
+    if (framing.fault) this.end(new Fault("REQUEST_MALFORMED", { reason: framing.fault }));
+    this.isDone = framing.isDone;
   }
 
   /** Into memory that doubles: many small chunks must not become many small buffers. */
@@ -133,74 +122,8 @@ export class RequestBody {
     this.#contentBytes = needed;
   }
 
-  /** One byte of the framing; gives the place of the next. */
-  #frame(byte: number, at: number): number {
-    switch (this.#at) {
-      case "size":
-        this.#size(byte);
-        break;
-      case "extension":
-        if (byte === CR) this.#at = "size-lf";
-        else this.#extra(byte);
-        break;
-      case "size-lf":
-        this.#expect(byte, LF, this.#leftBytes === 0 ? "line" : "data");
-        break;
-      case "data-cr":
-        this.#expect(byte, CR, "data-lf");
-        break;
-      case "data-lf":
-        this.#digits = 0;
-        this.#expect(byte, LF, "size");
-        break;
-      case "line":
-        this.#at = byte === CR ? "last-lf" : "trailer";
-        if (byte !== CR) this.#extra(byte);
-        break;
-      case "trailer":
-        if (byte === CR) this.#at = "trailer-lf";
-        else this.#extra(byte);
-        break;
-      case "trailer-lf":
-        this.#expect(byte, LF, "line");
-        break;
-      case "last-lf":
-        this.isDone = byte === LF;
-        if (!this.isDone) this.#malformed("a CR stands alone");
-        break;
-    }
-    return at + 1;
-  }
-
-  #size(byte: number): void {
-    const digit = hexOf(byte);
-    if (digit >= 0) {
-      this.#digits += 1;
-      this.#leftBytes = this.#leftBytes * 16 + digit;
-      if (this.#digits > SIZE_DIGITS_MAX) this.#malformed("a chunk's size is no size");
-    } else if (this.#digits > 0 && (byte === CR || byte === SEMICOLON)) {
-      this.#at = byte === CR ? "size-lf" : "extension";
-    } else {
-      this.#malformed("a chunk's size is no size");
-    }
-  }
-
-  #extra(byte: number): void {
-    this.#extraBytes += 1;
-    if (IS_VALUE[byte] !== 1) this.#malformed("a chunk has a control character");
-    else if (this.#extraBytes > EXTRA_BYTES_MAX) this.#malformed("its chunks have too much beside their data");
-  }
-
-  #expect(byte: number, expected: number, next: At): void {
-    if (byte === expected) this.#at = next;
-    else this.#malformed("a chunk does not end where it says");
-  }
-
   #tooLarge(): void {
     const limitBytes = this.#wanted?.limitBytes ?? this.#dropBytesMax;
     this.end(new Fault("BODY_TOO_LARGE", { limitBytes }));
-  }
-  #malformed(reason: string): void {
-    this.end(new Fault("REQUEST_MALFORMED", { reason }));
   }
 }

@@ -10,7 +10,7 @@ import type { RawHandler } from "./exchange.ts";
 import { Deadlines } from "./raw-deadlines.ts";
 import { openRawListener, type RawListener, type RawListenerOptions } from "./raw-listener.ts";
 
-const WAIT_MS = 10_000;
+const WAIT_MS = 30_000;
 
 /** A listener on a free port, closed at the end of the test. */
 export const rawListener = async (

@@ -10,6 +10,7 @@ import { compileConfig } from "../../edge/config/compile.ts";
 import { type Edge, startEdge } from "../../edge/node/edge.ts";
 import { EdgeNode } from "../../edge/node/node.ts";
 import { type Log, quietLog } from "../../lib/log/log.ts";
+import { edgeConfigWith } from "../support/edge-config.ts";
 
 const MiB = 1024 * 1024;
 
@@ -27,6 +28,7 @@ export interface SceneOptions {
   readonly broker?: ServiceBroker;
   /** By how much the wall clock is wrong from the beginning. */
   readonly jumpedMs?: number;
+  readonly packagerUrls?: readonly string[];
 }
 export interface Scene {
   readonly port: number;
@@ -68,19 +70,10 @@ export const edgeScene = async (t: Cleaner, config: EdgeConfig | null, options: 
   if (path) await writeFile(path, JSON.stringify(config));
   let [passedMs, jumpedMs] = [0, options.jumpedMs ?? 0];
   const edge: Edge = await startEdge({
-    config: {
-      ...{
-        host: "127.0.0.1",
-        edgePort: 0,
-        edgeTlsPort: hasTls(config) ? 0 : null,
-        edgeThreads: threads,
-        edgeCacheBytes: cacheBytes,
-      },
-      ...{ edgeDiskBytes: diskBytes, edgeConfig: path, edgePackagerUrls: [], allowPrivateSources: ["127.0.0.0/8"] },
-      ...{ dataDir, nodeId: "test", logLevel: "silent", logFormat: "json" },
-      ...{ edgeAdminPort: null, edgeAdminToken: null, edgeConfigPublicKey: null },
-      ...{ edgeAccessLog: null, edgeAccessLogFormat: "json", edgeAccessLogSample: 1 },
-    },
+    config: edgeConfigWith({
+      ...{ dataDir, edgeConfig: path, edgeTlsPort: hasTls(config) ? 0 : null, edgeThreads: threads },
+      ...{ edgeCacheBytes: cacheBytes, edgeDiskBytes: diskBytes, edgePackagerUrls: options.packagerUrls ?? [] },
+    }),
     broker: options.broker ?? null,
     log,
     clock: { nowMs: () => Date.now() + passedMs + jumpedMs },

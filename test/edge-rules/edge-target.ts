@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { setImmediate as turn } from "node:timers/promises";
 import { startEdge } from "../../edge/node/edge.ts";
 import { quietLog } from "../../lib/log/log.ts";
+import { edgeConfigWith } from "../support/edge-config.ts";
 import type { Target } from "./run.ts";
 
 const CACHE_BYTES = 16 * 1024 * 1024;
@@ -19,27 +20,7 @@ export const edgeTarget: Target = {
     await writeFile(path, JSON.stringify({ customers: [{ id: "script", sites: [site] }] }));
     let advancedMs = 0;
     const edge = await startEdge({
-      config: {
-        host: "127.0.0.1",
-        edgePort: 0,
-        edgeTlsPort: null,
-        edgeDiskBytes: 0,
-        edgeThreads: 1,
-        edgeAdminPort: null,
-        edgeAdminToken: null,
-        edgeConfigPublicKey: null,
-        edgeAccessLog: null,
-        edgeAccessLogFormat: "json",
-        edgeAccessLogSample: 1,
-        logLevel: "silent",
-        logFormat: "json",
-        edgeCacheBytes: CACHE_BYTES,
-        edgeConfig: path,
-        edgePackagerUrls: [],
-        allowPrivateSources: ["127.0.0.0/8"],
-        dataDir: dir,
-        nodeId: "script",
-      },
+      config: edgeConfigWith({ dataDir: dir, edgeConfig: path, edgeCacheBytes: CACHE_BYTES, nodeId: "script" }),
       broker: null,
       log: quietLog,
       clock: { nowMs: () => Date.now() + advancedMs },

@@ -2,7 +2,7 @@
 import type { Socket } from "node:net";
 
 /** How long a script waits for anything: far above what any step takes on a busy machine. */
-export const DEADLINE_MS = 10_000;
+export const DEADLINE_MS = 30_000;
 
 export interface Head {
   /** Without its CRLF. */

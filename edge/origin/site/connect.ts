@@ -1,8 +1,7 @@
 /** Opens connections to one server; an address that a third party may not reach is refused as it is resolved. */
-import { type LookupAddress, lookup } from "node:dns";
-import net, { isIP, type LookupFunction } from "node:net";
+import net, { isIP } from "node:net";
 import tls from "node:tls";
-import { isAllowedAddress, isPrivateAddress } from "../../../domain/ip-address.ts";
+import { ADDRESS_REFUSED, addressRefusal, guardedLookup, isRefusedLiteral } from "../../../lib/http/guarded-lookup.ts";
 import { UpstreamError } from "../upstream.ts";
 
 export interface Authority {
@@ -15,25 +14,6 @@ export interface Authority {
 
 /** Null: the origin may be anywhere. Otherwise the private networks that it may be in (`10.0.0.0/8`). */
 export type AllowedNetworks = readonly string[] | null;
-
-const isRefused = (address: string, allowed: AllowedNetworks): boolean =>
-  allowed !== null && isPrivateAddress(address) && !isAllowedAddress(address, allowed);
-
-const refusal = (): UpstreamError =>
-  new UpstreamError("address", new Error("it leads to a private address (see ALLOW_PRIVATE_SOURCES)"));
-
-/** Looked at as the connection is made: a check of the configuration does not see where a name leads later. */
-const guardedLookup =
-  (allowed: AllowedNetworks): LookupFunction =>
-  (host, options, done) => {
-    lookup(host, { ...options, all: true }, (error, found: LookupAddress[] = []) => {
-      const [first] = found;
-      const isBad = found.some(({ address }) => isRefused(address, allowed));
-      if (error || isBad || !first) done(error ?? refusal(), []);
-      else if (options.all) done(null, found);
-      else done(null, first.address, first.family);
-    });
-  };
 
 export class Connector {
   readonly #to: Authority;
@@ -51,8 +31,9 @@ export class Connector {
     const { host, port, isTls } = this.#to;
     const { signal } = deadlines;
     signal.throwIfAborted();
-    if (isIP(host) !== 0 && isRefused(host, this.#allowed)) throw refusal();
-    const socket = net.connect({ host, port, noDelay: true, lookup: guardedLookup(this.#allowed) });
+    const allowed = this.#allowed;
+    if (allowed && isRefusedLiteral(host, allowed)) throw new UpstreamError("address", addressRefusal());
+    const socket = net.connect({ host, port, noDelay: true, ...(allowed ? { lookup: guardedLookup(allowed) } : {}) });
     await settled(socket, "connect", { ms: deadlines.connectMs, signal });
     if (!isTls) return socket;
     const secure = this.#secured(socket);
@@ -84,10 +65,12 @@ interface Wait {
 /** Waits for the socket's event; on anything else it is destroyed. */
 const settled = (socket: net.Socket, event: "connect" | "secureConnect", { ms, signal }: Wait): Promise<void> =>
   new Promise((resolve, reject) => {
+    let turn: NodeJS.Immediate | undefined;
     const end = (error?: unknown): void => {
       clearTimeout(timer);
+      clearImmediate(turn);
       signal.removeEventListener("abort", onAbort);
-      socket.off("error", onError).off("close", onClose).off(event, onDone);
+      socket.off("error", failed).off("close", onClose).off(event, onDone);
       if (error === undefined) {
         resolve();
         return;
@@ -96,12 +79,16 @@ const settled = (socket: net.Socket, event: "connect" | "secureConnect", { ms, s
       socket.destroy();
       reject(error);
     };
-    const failed = (cause: unknown): void => end(new UpstreamError("connect", cause));
-    const onError = (error: Error): void => (error instanceof UpstreamError ? end(error) : failed(error));
+    const failed = (cause: NodeJS.ErrnoException): void =>
+      end(new UpstreamError(cause.code === ADDRESS_REFUSED ? "address" : "connect", cause));
     const onClose = (): void => failed(new Error("the connection was closed while it was made"));
     const onDone = (): void => end();
     const onAbort = (): void => end(signal.reason);
-    const timer = setTimeout(() => failed(new Error(`no ${event} within ${ms} ms`)), ms);
+    const late = (): void => failed(new Error(`no ${event} within ${ms} ms`));
+    // A process that stood still finds its timers due before it has seen what came meanwhile: it looks at that first.
+    const timer = setTimeout(() => {
+      turn = setImmediate(late);
+    }, ms);
     signal.addEventListener("abort", onAbort, { once: true });
-    socket.once("error", onError).once("close", onClose).once(event, onDone);
+    socket.once("error", failed).once("close", onClose).once(event, onDone);
   });

@@ -74,6 +74,11 @@ describe("answers", () => {
       "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3;x=y\r\nabc\r\n0A\r\n0123456789\r\n0\r\nX: y\r\n\r\n",
       { status: 200, sizeBytes: undefined, framed: true, body: "abc0123456789" },
     ],
+    [
+      "chunks with white space behind their sizes, and a size of 13 digits",
+      "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3 \r\nabc\r\n0000000000001\t;x\r\nd\r\n0\r\n\r\n",
+      { status: 200, sizeBytes: undefined, framed: true, body: "abcd" },
+    ],
     ["an empty body", answered(""), { status: 200, sizeBytes: 0, framed: true, body: "" }],
     [
       "nothing behind a 304",
@@ -176,6 +181,8 @@ describe("answers", () => {
     ["has a chunk longer than it says", chunks("1\r\nab\r\n0\r\n\r\n"), "protocol"],
     ["has a chunk of no size", chunks("x\r\na\r\n"), "protocol"],
     ["has a chunk of any size", chunks(`${"f".repeat(20)}\r\na\r\n`), "protocol"],
+    ["has a control character behind a chunk's size", chunks("1;\0\r\na\r\n0\r\n\r\n"), "protocol"],
+    ["has too many trailers", chunks(`0\r\n${"X: 1\r\n".repeat(6_000)}\r\n`), "protocol"],
     ["ends its chunk sizes with a bare LF", chunks("1\na\n0\n\n"), "protocol"],
   ];
   for (const [name, bytes, reason] of broken) {

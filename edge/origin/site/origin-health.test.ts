@@ -108,6 +108,7 @@ describe("health", () => {
     a.handle = hangs;
     await until(() => upOf().a === false, "it is found to hang");
     await set.close();
+    await until(() => a.sockets.size === 0, "what was under way is cut off");
     const { length } = a.asked;
     await new Promise((resolve) => setTimeout(resolve, 100));
     assert.equal(a.asked.length, length);

@@ -156,9 +156,9 @@ export const textOf = async (answer: OriginAnswer): Promise<string> => {
 
 /** Waits for a condition, with a deadline. */
 export const until = async (holds: () => boolean, what: string): Promise<void> => {
-  const endsAt = performance.now() + 10_000;
+  const endsAt = performance.now() + 30_000;
   while (!holds()) {
-    if (performance.now() > endsAt) throw new Error(`not within 10 s: ${what}`);
+    if (performance.now() > endsAt) throw new Error(`not within 30 s: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
 };
