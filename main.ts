@@ -8,7 +8,8 @@ import { mkdir, rename, writeFile } from "node:fs/promises";
 import type { ServerResponse } from "node:http";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
-import type { ServiceBroker, ServiceSchema } from "moleculer";
+import type { ServiceSchema } from "moleculer";
+import type { CatalogDeps } from "./actors/catalog/catalog.service.ts";
 import type { ChannelDeps } from "./actors/channel/channel.service.ts";
 import type { ChannelSupervisorDeps } from "./actors/channel-supervisor/channel-supervisor.service.ts";
 import type { FleetServiceDeps } from "./actors/fleet/fleet.service.ts";
@@ -17,124 +18,19 @@ import { authenticate } from "./contracts/tenant.ts";
 import { pause } from "./lib/actor/contract.ts";
 import { isBusUp } from "./lib/actor/faults.ts";
 import { systemClock } from "./lib/clock.ts";
-import { baseUrlOf, type Config, type ControlActor, type Role } from "./lib/config/config.ts";
+import { baseUrlOf, type Config, type ControlActor } from "./lib/config/config.ts";
 import { claimDataDir } from "./lib/config/data-dir-owner.ts";
+import { objectSettings } from "./lib/config/object-settings.ts";
 import { welcome } from "./lib/config/welcome.ts";
 import type { Database } from "./lib/db/database.ts";
-import { freePort, openListener, type Readiness } from "./lib/http/listener.ts";
-import { type Log, makeLog } from "./lib/log/log.ts";
+import type { EventBus } from "./lib/events/events.ts";
+import { holdPort, openListener } from "./lib/http/listener.ts";
+import type { Jobs } from "./lib/jobs/jobs.ts";
 import { collectProcessMetrics } from "./lib/metrics/metrics.ts";
+import type { ObjectStore } from "./lib/objects/port.ts";
+import { Process } from "./lib/process/process.ts";
 
-const BALANCER_WAIT_MS = 300; // time for a load balancer to see /readyz = 503
 const BUS_WAIT_MS = 3_000;
-const STOP_DEADLINE_MS = 25_000; // compose and Kubernetes kill after 30 s
-
-const SAME_SIGNAL_MS = 1_000;
-
-type Check = () => boolean | Promise<boolean>;
-
-/** One process: what it runs, what must hold for it to be ready, and how it ends. */
-class Process {
-  readonly config: Config;
-  readonly log: Log;
-  readonly checks = new Map<string, Check>();
-  readonly #stops: { readonly what: string; readonly stop: () => Promise<void> }[] = [];
-  #broker: ServiceBroker | null = null;
-  #started = false;
-  #stopping = false;
-  #stoppingSinceMs = 0;
-
-  constructor(config: Config) {
-    this.config = config;
-    this.log = makeLog({ level: config.logLevel, format: config.logFormat, nodeId: config.nodeId });
-  }
-
-  /** The broker of a process that has one. */
-  get broker(): ServiceBroker {
-    if (!this.#broker) throw new Error("bug: this process has no broker");
-    return this.#broker;
-  }
-
-  /**
-   * A packager alone asks nobody, and nobody on a bus asks it; so does an edge that a file tells of its sites: they do
-   * without Moleculer, which takes 35 MB.
-   */
-  get hasBroker(): boolean {
-    const { roles, natsUrl, edgeConfig } = this.config;
-    return natsUrl !== null || roles.some((role) => role !== "packager" && !(role === "edge" && edgeConfig !== null));
-  }
-
-  async makeBroker(): Promise<void> {
-    const { makeBroker } = await import("./lib/actor/broker.ts");
-    const broker = makeBroker({ config: this.config, log: this.log });
-    this.#broker = broker;
-    this.onStop("broker", () => broker.stop());
-  }
-
-  has(role: Role): boolean {
-    return this.config.roles.includes(role);
-  }
-
-  /** Stops run in the reverse order of their adding. */
-  onStop(what: string, stop: () => Promise<void>): void {
-    this.#stops.push({ what, stop });
-  }
-
-  /** Puts a stop before all that were added so far. */
-  stopFirst(what: string): void {
-    const at = this.#stops.findIndex((stop) => stop.what === what);
-    if (at >= 0) this.#stops.push(...this.#stops.splice(at, 1));
-  }
-
-  started(): void {
-    this.#started = true;
-  }
-
-  readonly ready = async (): Promise<Readiness> => {
-    const answers = await Promise.all(
-      [...this.checks].map(async ([name, check]) => {
-        const ok = await Promise.resolve()
-          .then(check)
-          .catch(() => false);
-        return [name, ok] as const;
-      }),
-    );
-    const checks = {
-      started: this.#started,
-      ...(this.#stopping ? { stopping: false } : {}),
-      ...Object.fromEntries(answers),
-    };
-    return { ready: Object.values(checks).every(Boolean), checks };
-  };
-
-  async stop(): Promise<void> {
-    this.#stopping = true;
-    for (const { what, stop } of this.#stops.splice(0).reverse()) {
-      await stop().catch((error: unknown) => this.log.warn({ err: error }, `${what} did not stop cleanly`));
-    }
-  }
-
-  /** The first signal drains, the second one and a deadline end the process as it is. */
-  obeySignals(): void {
-    const obey = async (signal: string) => {
-      if (this.#stopping) {
-        // npm passes on what the whole group got already: only a later one means it.
-        if (performance.now() - this.#stoppingSinceMs > SAME_SIGNAL_MS) process.exit(1);
-        return;
-      }
-      this.#stopping = true;
-      this.#stoppingSinceMs = performance.now();
-      this.log.info({ signal }, "stopping");
-      setTimeout(() => process.exit(1), STOP_DEADLINE_MS).unref();
-      if (!this.config.allInOne) await pause(BALANCER_WAIT_MS);
-      await this.stop();
-      this.log.flush();
-      process.exit(0);
-    };
-    for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => void obey(signal));
-    process.on("unhandledRejection", (error) => this.log.error({ err: error }, "bug: a promise was left alone"));
-  }
-}
 
 /** The database of this process: the given one, or an embedded server in DATA_DIR. */
 const openStore = async (self: Process): Promise<Database> => {
@@ -159,13 +55,13 @@ const openStore = async (self: Process): Promise<Database> => {
 
 interface Control {
   readonly tenantId: string;
-  /** The admin key's text when this start made it. */
-  readonly madeKey: string | null;
+  /** The admin key's text when this start makes it: to be shown at once. */
+  makeKey(): Promise<string | null>;
   /** To be called once the broker runs: now keys may be claimed and facts be delivered. */
   join(): Promise<void>;
 }
 
-type ControlDeps = TenantDeps & ChannelDeps & ChannelSupervisorDeps & FleetServiceDeps;
+type ControlDeps = TenantDeps & ChannelDeps & ChannelSupervisorDeps & FleetServiceDeps & CatalogDeps;
 
 /** What each actor of the role control brings; loaded only where it runs. */
 const CONTROL_SERVICES: Readonly<Record<ControlActor, (deps: ControlDeps) => Promise<ServiceSchema[]>>> = {
@@ -175,33 +71,73 @@ const CONTROL_SERVICES: Readonly<Record<ControlActor, (deps: ControlDeps) => Pro
     (await import("./actors/channel-supervisor/channel-supervisor.service.ts")).channelSupervisorService(deps),
   ],
   fleet: async (deps) => [(await import("./actors/fleet/fleet.service.ts")).fleetService(deps)],
+  scheduler: async (deps) => (await import("./actors/scheduler/scheduler.service.ts")).schedulerServices(deps),
+  catalog: async (deps) => (await import("./actors/catalog/catalog.service.ts")).catalogServices(deps),
+  upload: async (deps) => (await import("./actors/upload/upload.service.ts")).uploadServices(deps),
+  keyserver: async (deps) => (await import("./actors/keyserver/keyserver.service.ts")).keyserverServices(deps),
+  playback: async (deps) => (await import("./actors/playback/playback.service.ts")).playbackServices(deps),
+};
+
+/** What stored media needs: uploads, rungs and pictures, and the work on them. */
+const openObjectStore = async (self: Process): Promise<ObjectStore> => {
+  const [{ openObjects }, { keepUp }] = await Promise.all([
+    import("./lib/objects/open.ts"),
+    import("./lib/objects/upkeep.ts"),
+  ]);
+  const objects = await openObjects(objectSettings(self.config), { log: self.log });
+  self.onStop("object store", () => objects.close());
+  if (objects.kind !== "s3") return objects;
+  const stop = keepUp(objects, self.log);
+  self.onStop("upkeep of the object store", async () => stop());
+  return objects;
+};
+
+/** The database with what is built on it: facts and jobs. */
+interface Ground {
+  readonly db: Database;
+  readonly events: EventBus;
+  readonly jobs: Jobs;
+  readonly objects: ObjectStore;
+}
+
+const openGround = async (self: Process): Promise<Ground> => {
+  const db = await openStore(self);
+  const { config, log } = self;
+  const [{ openEvents }, { openJobs }] = await Promise.all([
+    import("./lib/events/carriers.ts"),
+    import("./lib/jobs/jobs.ts"),
+  ]);
+  return {
+    db,
+    events: openEvents({ db, natsUrl: config.natsUrl, prefix: config.eventPrefix, log }),
+    jobs: openJobs({ db, log, clock: systemClock, nodeId: config.nodeId, waitMaxMs: config.jobWaitMaxMs }),
+    objects: await openObjectStore(self),
+  };
 };
 
 /** Pool actors, channel supervisors and what they stand on. */
-const openControl = async (self: Process, db: Database, edgePublicUrl: string): Promise<Control> => {
+const openControl = async (self: Process, ground: Ground, edgePublicUrl: string): Promise<Control> => {
   const { broker, log } = self;
+  const { db } = ground;
   const config = { ...self.config, edgePublicUrl };
-  const [{ ensureDefaultTenant }, placements, directories, events] = await Promise.all([
+  const [{ ensureDefaultTenant, makeFirstKey }, placements, directories] = await Promise.all([
     import("./actors/tenant/bootstrap.ts"),
     import("./lib/actor/placement.ts"),
     import("./lib/actor/directory.ts"),
-    import("./lib/events/carriers.ts"),
   ]);
-  const bootstrapped = await ensureDefaultTenant({ db, adminApiKey: config.adminApiKey });
-  const bus = events.openEvents({ db, natsUrl: config.natsUrl, prefix: config.eventPrefix, log });
+  const { tenantId } = await ensureDefaultTenant({ db, adminApiKey: config.adminApiKey });
   const placement = new placements.Placement({ db, broker, log, ttlMs: config.leaseTtlMs });
   const directory = new directories.Directory(db);
-  const deps = { config, broker, db, events: bus, placement, directory, clock: systemClock, log };
+  const deps = { ...ground, config, broker, placement, directory, clock: systemClock, log };
   const schemas = await Promise.all(config.controlActors.map((actor) => CONTROL_SERVICES[actor](deps)));
   const services = schemas.flat().map((schema) => broker.createService(schema));
   self.onStop("actors", async () => {
     for (const service of services.reverse()) await broker.destroyService(service);
   });
   return {
-    ...bootstrapped,
+    tenantId,
+    makeKey: () => makeFirstKey(db, tenantId),
     async join() {
-      await bus.start();
-      self.onStop("events", () => bus.stop());
       await placement.start();
       self.onStop("placement", async () => {
         // A database that hangs would hold up all that is left: nothing can be handed over through it.
@@ -212,6 +148,22 @@ const openControl = async (self: Process, db: Database, edgePublicUrl: string): 
       self.checks.set("lease", () => placement.check());
     },
   };
+};
+
+const openTranscoder = async (self: Process, ground: Ground): Promise<void> => {
+  if (!self.has("transcoder")) return;
+  const { config, log } = self;
+  const { startTranscoder } = await import("./actors/transcoder/transcoder.service.ts");
+  const transcoder = await startTranscoder({ ...ground, config, clock: systemClock, log });
+  self.onStop("transcoder", () => transcoder.stop());
+};
+
+/** Facts and jobs go to their handlers from now on. */
+const startGround = async (self: Process, { events, jobs }: Ground): Promise<void> => {
+  await events.start();
+  self.onStop("events", () => events.stop());
+  await jobs.start();
+  self.onStop("jobs", () => jobs.stop());
 };
 
 /** Where this process can be reached; kept in `DATA_DIR/run/endpoints.json` for tools beside it. */
@@ -243,33 +195,47 @@ const openStreamers = async (self: Process, endpoints: Endpoints) => {
   return streamers;
 };
 
-const openPackager = async (self: Process, endpoints: Endpoints): Promise<void> => {
+const openPackager = async (self: Process, endpoints: Endpoints, objects: ObjectStore | null): Promise<void> => {
   const { config, log, ready } = self;
   if (config.packager === null) return;
   const { startPackager } = await import("./actors/packager/packager.service.ts");
   const packager = await startPackager({
     config: { ...config, packager: config.packager },
     broker: self.hasBroker ? self.broker : null,
+    objects,
     log,
     clock: systemClock,
     ready,
   });
   self.onStop("packager", () => packager.stop());
-  // Who has other roles is of use without stored files.
-  if (config.roles.length === 1 && packager.isSourceThere) self.checks.set("source", packager.isSourceThere);
+  // Who has other roles, or titles of a platform to serve, is of use without a folder of stored files.
+  if (config.roles.length === 1 && !self.hasBroker && packager.isSourceThere)
+    self.checks.set("source", packager.isSourceThere);
   endpoints.packager = baseUrlOf(config.host, packager.port);
 };
+
+/** Where stored media comes from: the packagers that are named, else the one of this process. */
+const packagerUrlsOf = ({ config }: Process, { packager }: Endpoints): readonly string[] =>
+  config.edgePackagerUrls ?? (packager === null ? [] : [packager]);
 
 /** Needs a broker that runs: it asks for its snapshot at once. */
 const openEdge = async (self: Process, edgePort: number, endpoints: Endpoints): Promise<void> => {
   if (!self.has("edge")) return;
   const { log } = self;
-  const packagerUrls = self.config.edgePackagerUrls ?? (endpoints.packager === null ? [] : [endpoints.packager]);
+  const packagerUrls = packagerUrlsOf(self, endpoints);
+  const gatewayUrls = self.config.edgeGatewayUrls ?? (endpoints.gateway === null ? [] : [endpoints.gateway]);
   const isAlone = self.config.roles.length === 1;
   const ownLog = isAlone ? join(self.config.dataDir, "edge", "access.log") : null;
   const edgeAccessLog = self.config.edgeAccessLog ?? ownLog;
   const edgeThreads = self.config.edgeThreads ?? (isAlone ? availableParallelism() : 1);
-  const config = { ...self.config, edgePort, edgePackagerUrls: packagerUrls, edgeThreads, edgeAccessLog };
+  const config = {
+    ...self.config,
+    edgePort,
+    edgePackagerUrls: packagerUrls,
+    edgeThreads,
+    edgeAccessLog,
+    edgeGatewayUrls: gatewayUrls,
+  };
   const { startEdge } = await import("./edge/node/edge.ts");
   const edge = await startEdge({ config, broker: self.hasBroker ? self.broker : null, log, clock: systemClock });
   self.onStop("edge", () => edge.stop());
@@ -282,7 +248,9 @@ const openFront = async (self: Process, endpoints: Endpoints, edgePublicUrl: str
   const { config, log, ready } = self;
   if (self.has("gateway")) {
     const { startGateway } = await import("./gateway/gateway.service.ts");
-    const gateway = await startGateway({ config: { ...config, edgePublicUrl }, broker: self.broker, log, ready });
+    const packagerUrls = packagerUrlsOf(self, endpoints);
+    const settings = { ...config, edgePublicUrl, packagerUrls };
+    const gateway = await startGateway({ config: settings, broker: self.broker, log, ready });
     self.onStop("gateway", () => gateway.stop());
     endpoints.gateway = baseUrlOf(config.host, gateway.port);
   }
@@ -332,23 +300,27 @@ const start = async (self: Process): Promise<void> => {
   for (const warning of config.warnings) self.log.warn(warning);
   const nowhere = { gateway: null, edge: null, edgeTls: null, edgeAdmin: null, packager: null, health: null };
   const endpoints: Endpoints = { ...nowhere, streamers: [] };
-  const db = self.has("control") ? await openStore(self) : undefined;
+  const ground = self.has("control") || self.has("transcoder") ? await openGround(self) : undefined;
   if (self.hasBroker) {
     await self.makeBroker();
     addBusChecks(self);
   }
   // Known before the edge listens: playback answers name it.
-  const edgePort = config.edgePort || (await freePort(config.host));
+  const held = config.edgePort ? null : await holdPort(config.host);
+  const edgePort = held?.port ?? config.edgePort;
   const edgePublicUrl = config.edgePublicUrl ?? baseUrlOf(config.host, edgePort);
-  const control = db && (await openControl(self, db, edgePublicUrl));
+  const control = ground && self.has("control") ? await openControl(self, ground, edgePublicUrl) : undefined;
+  if (ground) await openTranscoder(self, ground);
   const streamers = await openStreamers(self, endpoints);
-  await openPackager(self, endpoints);
+  await openPackager(self, endpoints, ground?.objects ?? null);
   await openFront(self, endpoints, edgePublicUrl);
   // After all services are there, so that one announcement carries them.
   if (self.hasBroker) await joinBus(self, () => streamers?.join());
+  if (ground) await startGround(self, ground);
   await control?.join();
   // A request needs the owners of its keys: once they are handed over, this process has none that could finish it.
   self.stopFirst("gateway");
+  await held?.release();
   await openEdge(self, edgePort, endpoints);
   self.started();
   await keepEndpoints(self, endpoints);
@@ -364,7 +336,7 @@ const start = async (self: Process): Promise<void> => {
     streamerUrls: endpoints.streamers,
     packagerUrl: endpoints.packager && `${endpoints.packager}${config.packager?.urlPrefix}`,
     demoPath,
-    madeKey: control?.madeKey ?? null,
+    madeKey: (await control?.makeKey()) ?? null,
     readyMs: performance.now(), // since this process began
   });
   process.stdout.write(words);

@@ -79,6 +79,15 @@ const COMMANDS = {
     const { main } = await import("./tools/packager/packager.ts");
     process.exitCode = await main(args, process.env);
   },
+  import: async (args) => {
+    const { importFolder } = await import("./tools/import/import.ts");
+    const { env, stdout: out, stderr: err } = process;
+    process.exitCode = await importFolder(args, { env, out, err });
+  },
+  keys: async (args) => {
+    const { main } = await import("./tools/keys/keys.ts");
+    process.exitCode = await main(args, process.env);
+  },
   check: async () => {
     const { EDGE_CONFIG: path } = process.env;
     if (!path) stop(EXIT_USAGE, "--check looks at the file of an edge: npm start -- --config FILE --check");
@@ -125,15 +134,18 @@ const NAMES = {
   doctor: "doctor",
   setup: "setup",
   packager: "packager",
+  import: "import",
+  keys: "keys",
   "--check": "check",
   "--help": "help",
   "-h": "help",
   help: "help",
 };
 /** Those that need no settings read no file. */
-const READ_SETTINGS = ["start", "doctor", "packager", "check"];
+const READ_SETTINGS = ["start", "doctor", "packager", "keys", "check"];
 /** How many of them; the others take none. */
-const ARGUMENTS = { setup: Number.POSITIVE_INFINITY, packager: Number.POSITIVE_INFINITY };
+const { POSITIVE_INFINITY: ANY } = Number;
+const ARGUMENTS = { setup: ANY, packager: ANY, import: ANY, keys: ANY };
 
 // A reader that has seen enough (`| head`) is no reason to fail.
 process.stdout.on("error", (error) => {

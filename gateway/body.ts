@@ -1,13 +1,12 @@
 /** Reads a JSON body: bounded in bytes, in depth and in time, and free of what no actor can store. */
 import type { IncomingMessage } from "node:http";
 import { Fault, type FieldError, fail } from "../contracts/errors.ts";
+import { drain } from "../lib/http/drain.ts";
 import { jsonIn } from "../lib/http/json-body.ts";
 import { badInput } from "./reply.ts";
 
 export const BODY_BYTES_MAX = 256 * 1024; // a channel with 16 origins and a ladder is under 50 kB
 const DEPTH_MAX = 32; // configurations nest four deep; parsers behind us recurse
-const DRAIN_BYTES_MAX = 4 * 1024 * 1024; // read on after a 413, so that the client gets to read it
-const DRAIN_MS = 5_000;
 const READ_DEADLINE_MS = 20_000;
 const JSON_TYPE = /^application\/(?:merge-patch\+)?json\s*(?:;\s*charset\s*=\s*"?utf-8"?\s*)?;?$/i;
 
@@ -20,24 +19,21 @@ const checkType = (request: IncomingMessage): void => {
 const isEmpty = ({ headers }: IncomingMessage): boolean =>
   headers["transfer-encoding"] === undefined && Number(headers["content-length"] ?? 0) === 0;
 
-/** Lets the rest of a body that is too large pass by, and cuts a client that goes on for too long. */
-const drain = (request: IncomingMessage): void => {
-  let drainedBytes = 0;
-  const cut = setTimeout(() => request.destroy(), DRAIN_MS).unref();
-  request.on("data", (chunk: Buffer) => {
-    drainedBytes += chunk.length;
-    if (drainedBytes > DRAIN_BYTES_MAX) request.destroy();
-  });
-  request.once("close", () => clearTimeout(cut));
-  request.resume();
-};
-
-const tooLarge = (request: IncomingMessage): Fault => {
+const tooLarge = (request: IncomingMessage, limitBytes: number): Fault => {
   drain(request);
-  return new Fault("BODY_TOO_LARGE", { limitBytes: BODY_BYTES_MAX });
+  return new Fault("BODY_TOO_LARGE", { limitBytes });
 };
 
-const readBytes = (request: IncomingMessage, deadlineMs: number): Promise<Buffer> =>
+export interface BodyLimits {
+  readonly limitBytes?: number;
+  readonly deadlineMs?: number;
+}
+
+/** Of any type. Fails with BODY_TOO_LARGE, BODY_LATE, or, where the client has gone, with BAD_JSON. */
+export const readBytes = (
+  request: IncomingMessage,
+  { limitBytes = BODY_BYTES_MAX, deadlineMs = READ_DEADLINE_MS }: BodyLimits,
+): Promise<Buffer> =>
   new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
     let sizeBytes = 0;
@@ -51,7 +47,7 @@ const readBytes = (request: IncomingMessage, deadlineMs: number): Promise<Buffer
     }, deadlineMs);
     request.on("data", (chunk: Buffer) => {
       sizeBytes += chunk.length;
-      if (sizeBytes > BODY_BYTES_MAX) settle(() => reject(tooLarge(request)));
+      if (sizeBytes > limitBytes) settle(() => reject(tooLarge(request, limitBytes)));
       else chunks.push(chunk);
     });
     request.once("end", () => settle(() => resolve(Buffer.concat(chunks))));
@@ -60,11 +56,12 @@ const readBytes = (request: IncomingMessage, deadlineMs: number): Promise<Buffer
   });
 
 /** What PostgreSQL refuses in text and jsonb: U+0000 and halves of surrogate pairs. */
-const isStorable = (text: string): boolean => !text.includes("\u0000") && text.isWellFormed();
+export const isStorable = (text: string): boolean => !text.includes("\u0000") && text.isWellFormed();
+export const NOT_STORABLE = "must not contain U+0000 or half a surrogate pair";
 
 const complaintAt = (value: unknown, path: string, depth: number): FieldError | undefined => {
   if (typeof value === "string") {
-    return isStorable(value) ? undefined : { path, message: "must not contain U+0000 or half a surrogate pair" };
+    return isStorable(value) ? undefined : { path, message: NOT_STORABLE };
   }
   if (typeof value !== "object" || value === null) return undefined;
   if (depth >= DEPTH_MAX) return { path: path.slice(0, 100), message: `must not nest deeper than ${DEPTH_MAX}` };
@@ -97,7 +94,7 @@ export const readBody = async (
 ): Promise<Readonly<Record<string, unknown>>> => {
   if (isEmpty(request)) return {};
   checkType(request);
-  if (Number(request.headers["content-length"] ?? 0) > BODY_BYTES_MAX) throw tooLarge(request);
-  const bytes = await readBytes(request, deadlineMs);
+  if (Number(request.headers["content-length"] ?? 0) > BODY_BYTES_MAX) throw tooLarge(request, BODY_BYTES_MAX);
+  const bytes = await readBytes(request, { deadlineMs });
   return bytes.length === 0 ? {} : fieldsOfBody(jsonIn(bytes));
 };

@@ -2,6 +2,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { z } from "zod";
 import type { authenticate } from "../contracts/tenant.ts";
+import { maskedToken } from "../domain/signed-url/place.ts";
 import { requestIdOf } from "../lib/http/problem.ts";
 import type { Log } from "../lib/log/log.ts";
 import { histogram } from "../lib/metrics/metrics.ts";
@@ -67,6 +68,14 @@ const note = (exchange: Exchange, log: Log, ms: number): void => {
   const method = METHODS.has(exchange.method) ? exchange.method : "OTHER";
   const status = response.writableFinished ? response.statusCode : CLIENT_GONE;
   requestSeconds.observe({ method, route, status }, ms / 1e3);
-  const line = { requestId, method, route, path, status, ms: Math.round(ms * 10) / 10, tenant: principal?.tenant };
+  const line = {
+    requestId,
+    method,
+    route,
+    path: maskedToken(path),
+    status,
+    ms: Math.round(ms * 10) / 10,
+    tenant: principal?.tenant,
+  };
   log.info(line, "request");
 };

@@ -33,7 +33,7 @@ const principalOf = (key: string) => {
   return { tenantId: TENANT_ID, tenant: "default", apiKeyId: TENANT_ID, scopes: names };
 };
 
-const LINE_DEADLINE_MS = 10_000;
+const LINE_DEADLINE_MS = 30_000;
 const STUBS: Readonly<Record<string, Stub>> = { [authenticate.name]: ({ key }) => principalOf(String(key)) };
 
 /** One service per actor name, answering every ask of the contracts that is not in `except`. */

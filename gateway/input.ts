@@ -1,6 +1,7 @@
 /** Puts an ask's input together from path, query or body, and from what only the gateway knows. */
 import type { FieldError } from "../contracts/errors.ts";
 import { FIELD_ERRORS_MAX, fieldErrors, UNKNOWN_FIELD } from "../lib/field-errors.ts";
+import { isStorable, NOT_STORABLE } from "./body.ts";
 import { badInput } from "./reply.ts";
 import { type FilledField, isFilled, type Route } from "./routes.ts";
 
@@ -8,6 +9,7 @@ const queryFields = (query: URLSearchParams, errors: FieldError[]): Record<strin
   const fields: Record<string, string> = Object.create(null);
   for (const [name, value] of query) {
     if (name in fields) errors.push({ path: name, message: "is given twice" });
+    if (!isStorable(value)) errors.push({ path: name, message: NOT_STORABLE });
     fields[name] = value;
   }
   return fields;

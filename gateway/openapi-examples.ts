@@ -103,8 +103,100 @@ export const EXAMPLES: Readonly<Record<string, Readonly<Record<string, Example>>
       value: { name: "castis-1", kind: "castis", baseUrl: "http://castis-1.example.net:8080", streamsMax: 40 },
     },
   },
+  "catalog.createTitle": {
+    movie: {
+      summary: "A film",
+      value: {
+        kind: "movie",
+        name: "Amélie",
+        originalName: "Le Fabuleux Destin d'Amélie Poulain",
+        year: 2001,
+        ratings: [{ country: "DE", system: "FSK", certification: "6", age: 6 }],
+        genres: ["comedy"],
+        externalIds: { imdb: "tt0211915" },
+        translations: { de: { name: "Die fabelhafte Welt der Amélie" } },
+        autoPublish: true,
+      },
+    },
+    episode: {
+      summary: "An episode of a season",
+      value: { kind: "episode", name: "Secrets", parentId: "019a0000-0000-7000-8000-000000000002", number: 1 },
+    },
+  },
+  "catalog.patchTitle": {
+    texts: {
+      summary: "A text in one language; another one goes",
+      value: { translations: { de: { tagline: "Neu" }, fr: null } },
+    },
+    window: { summary: "Until the end of the year", value: { availableUntil: "2030-12-31T23:59:59Z" } },
+  },
+  "catalog.editTitles": {
+    filter: {
+      summary: "All films of a genre, first as a dry run",
+      value: { filter: { kind: "movie", genre: "comedy" }, patch: { access: "public" }, dryRun: true },
+    },
+    named: {
+      summary: "Two titles, one of them only in a version",
+      value: {
+        titles: [
+          { id: "019a0000-0000-7000-8000-000000000002", version: 3 },
+          { id: "019a0000-0000-7000-8000-000000000003" },
+        ],
+        patch: { tags: ["summer"] },
+      },
+    },
+  },
+  "catalog.publishTitle": {
+    now: { summary: "Now, or when its window opens", value: {} },
+    later: { summary: "At a time", value: { at: "2030-01-01T20:15:00+01:00" } },
+  },
+  "catalog.scheduleTitle": { later: { summary: "At a time", value: { at: "2030-01-01T20:15:00+01:00" } } },
+  "catalog.createGenre": {
+    genre: { summary: "A genre", value: { slug: "comedy", name: "Comedy", translations: { de: "Komödie" } } },
+  },
   "tenant.create": { tenant: { summary: "An operator", value: { slug: "acme-tv", name: "ACME TV" } } },
   "tenant.createApiKey": {
     reader: { summary: "May only read", value: { name: "dashboard", scopes: ["channel:read", "streamer:read"] } },
+  },
+  "libraries.create": { family: { summary: "A library of its own", value: { slug: "family", name: "Family" } } },
+  "libraries.addTitles": {
+    one: { summary: "One title", value: { titleIds: ["019a0000-0000-7000-8000-000000000001"] } },
+  },
+  "libraries.grant": {
+    window: {
+      summary: "All of it, for a year, in two countries",
+      value: {
+        tenant: "acme",
+        startsAt: "2026-01-01T00:00:00.000Z",
+        endsAt: "2027-01-01T00:00:00.000Z",
+        territories: ["DE", "AT"],
+        maxHeight: 1080,
+      },
+    },
+  },
+  "people.create": {
+    actor: { summary: "An actor", value: { name: "Léa Kovács", bornOn: "1970-05-04", department: "Acting" } },
+  },
+  "people.merge": {
+    one: { summary: "Who turned out to be the same", value: { otherPersonId: "019a0000-0000-7000-8000-000000000001" } },
+  },
+  "people.addCredit": {
+    cast: {
+      summary: "A part in a film",
+      value: { personId: "019a0000-0000-7000-8000-000000000001", kind: "cast", character: "Ada Stone", order: 0 },
+    },
+  },
+  "artwork.choose": {
+    address: {
+      summary: "A poster from an address",
+      value: { url: "https://pictures.example/poster.jpg", kind: "poster", language: "de" },
+    },
+  },
+  "enrichment.start": { one: { summary: "It is this one", value: { tmdbId: 101, language: "de" } } },
+  "upload.pull": {
+    url: { summary: "A film on a web server", value: { url: "https://files.example.com/films/film.mp4" } },
+  },
+  "upload.import": {
+    dryRun: { summary: "What would come", value: { bucket: "studio-masters", prefix: "2026/", dryRun: true } },
   },
 };

@@ -3,10 +3,12 @@ import { test } from "node:test";
 import { Validator } from "@seriousme/openapi-schema-validator";
 import { createChannel } from "../contracts/channel.ts";
 import { ERRORS } from "../contracts/errors.ts";
-import { testGateway } from "./gateway.fixture.ts";
+import { TENANT_ID, testGateway } from "./gateway.fixture.ts";
 import { openApiDocument } from "./openapi.ts";
 import { EXAMPLES } from "./openapi-examples.ts";
+import { JOB_EVENT_PATHS } from "./openapi-job-events.ts";
 import type { JsonSchema } from "./openapi-schemas.ts";
+import { TUS_PATHS } from "./openapi-uploads.ts";
 import { ASKS, FILLED_FIELDS, ROUTES } from "./routes.ts";
 
 interface Operation {
@@ -40,7 +42,11 @@ test("it is served to everybody, from every origin", async (t) => {
 });
 
 test("every route is an operation with its scope, its path parameters and its errors", () => {
-  const operations = Object.values(document.paths).flatMap((path) => Object.values(path));
+  const all = Object.values(document.paths).flatMap((path) => Object.values(path));
+  const declared = Object.values({ ...TUS_PATHS, ...JOB_EVENT_PATHS });
+  const others = declared.flatMap((path) => Object.values(path) as Operation[]);
+  const operations = all.filter(({ operationId }) => !others.some((other) => other.operationId === operationId));
+  assert.equal(all.length, operations.length + others.length);
   assert.equal(operations.length, ROUTES.length);
   assert.equal(new Set(operations.map(({ operationId }) => operationId)).size, ROUTES.length);
   for (const { rest, ask, pathParams } of ROUTES) {
@@ -53,6 +59,18 @@ test("every route is an operation with its scope, its path parameters and its er
       const response = operation.responses[String(ERRORS[code].status)];
       assert.ok(JSON.stringify(response).includes(`"${code}"`), `${ask.name}: ${code}`);
     }
+  }
+});
+
+test("streams of job events are in it with what they are asked with", () => {
+  const ofSubject = operationAt("get", "/jobs/events");
+  assert.deepEqual(
+    ofSubject.parameters.map(({ name }) => name),
+    ["subjectKind", "subjectId", "Last-Event-ID"],
+  );
+  for (const { security, responses } of [ofSubject, operationAt("get", "/jobs/{jobId}/events")]) {
+    assert.deepEqual(security, [{ apiKey: ["job:read"] }]);
+    assert.ok("text/event-stream" in (responses["200"]?.content ?? {}));
   }
 });
 
@@ -132,7 +150,8 @@ test("every example fits the ask that it shows", () => {
   for (const [name, examples] of Object.entries(EXAMPLES)) {
     const route = ROUTES.find(({ ask }) => ask.name === name);
     assert.ok(route && ASKS.includes(route.ask), name);
-    const path = Object.fromEntries(route.pathParams.map((param) => [param, "7"]));
+    const idOf = (param: string) => (route.shape[param]?.safeParse("7").success ? "7" : TENANT_ID);
+    const path = Object.fromEntries(route.pathParams.map((param) => [param, idOf(param)]));
     for (const { value } of Object.values(examples)) {
       const { error } = route.ask.input.safeParse({ ...path, ...(value as object) });
       assert.equal(error, undefined, name);

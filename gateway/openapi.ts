@@ -4,7 +4,9 @@ import { z } from "zod";
 import { ERRORS, type ErrorCode, Fault } from "../contracts/errors.ts";
 import { SCOPES } from "../contracts/tenant.ts";
 import { EXAMPLES } from "./openapi-examples.ts";
+import { JOB_EVENT_PATHS } from "./openapi-job-events.ts";
 import { clientInput, type JsonSchema, Schemas } from "./openapi-schemas.ts";
+import { TUS_PATHS } from "./openapi-uploads.ts";
 import { problemReply } from "./reply.ts";
 import { API_BASE, makesResource, ROUTES, type Route } from "./routes.ts";
 
@@ -213,6 +215,8 @@ const pathsOf = (schemas: Schemas): Record<string, JsonSchema> => {
     const path = route.rest.path.replace(/:(\w+)/g, "{$1}");
     paths[path] = { ...paths[path], [route.rest.method.toLowerCase()]: operationOf(route, schemas) };
   }
+  const others = { ...TUS_PATHS, ...JOB_EVENT_PATHS };
+  for (const [path, operations] of Object.entries(others)) paths[path] = { ...paths[path], ...operations };
   return paths;
 };
 
@@ -228,7 +232,7 @@ export const openApiDocument = (): JsonSchema => {
     info: {
       title: "Castellan",
       version: versionOf(),
-      summary: "Live channels on your own machines.",
+      summary: "Live channels and titles on your own machines.",
       description: DESCRIPTION,
       license: { name: "AGPL-3.0-only", identifier: "AGPL-3.0-only" },
     },

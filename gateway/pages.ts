@@ -14,14 +14,23 @@ const vendor = (name: string): string => fileURLToPath(import.meta.resolve(name)
 
 const ASSETS = "/assets/";
 const DOCS = "/api/docs";
+const WATCH_TITLE = "/watch/:titleId";
+const TITLE_PATH = /^\/watch\/[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+const UPLOAD = "/upload";
 const OPENAPI = "/api/v1/openapi.json";
 
 const FILES: Readonly<Record<string, string>> = {
   [`${ASSETS}favicon.svg`]: web("favicon.svg"),
   [`${ASSETS}base.css`]: web("base.css"),
   [`${ASSETS}landing.css`]: web("landing/landing.css"),
+  [`${ASSETS}upload.css`]: web("upload/upload.css"),
+  [`${ASSETS}upload.js`]: web("upload/upload.js"),
+  [`${ASSETS}tus.js`]: web("upload/tus.js"),
   [`${ASSETS}watch.css`]: web("watch/watch.css"),
   [`${ASSETS}watch.js`]: web("watch/watch.js"),
+  [`${ASSETS}watch-title.css`]: web("watch-title/watch-title.css"),
+  [`${ASSETS}watch-title.js`]: web("watch-title/watch-title.js"),
+  [`${ASSETS}hls-licences.js`]: web("players/hls-licences.js"),
   [`${ASSETS}hls.min.mjs`]: vendor("hls.js/dist/hls.min.mjs"), // the full build: our playlists have alternate audio
   [`${ASSETS}hls.worker.js`]: vendor("hls.js/dist/hls.worker.js"),
   [`${DOCS}/docs.css`]: web("docs/docs.css"),
@@ -31,6 +40,7 @@ const FILES: Readonly<Record<string, string>> = {
 };
 
 const BASE_POLICY = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'";
+const UPLOAD_POLICY = `${BASE_POLICY}; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'`;
 const LANDING_POLICY = `${BASE_POLICY}; style-src 'self'; img-src 'self'`;
 // Swagger UI draws its icons from data: URLs.
 const DOCS_POLICY = `${BASE_POLICY}; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'`;
@@ -63,6 +73,8 @@ export class Pages {
   readonly #contents = new Contents(FILES);
   readonly #landing = readFileSync(web("landing/landing.html"), "utf8");
   readonly #watch = readFileSync(web("watch/watch.html"), "utf8");
+  readonly #upload = readFileSync(web("upload/upload.html"), "utf8");
+  readonly #watchTitle = readFileSync(web("watch-title/watch-title.html"), "utf8");
   readonly #docs = readFileSync(web("docs/docs.html"), "utf8");
 
   constructor(config: PagesConfig) {
@@ -86,18 +98,23 @@ export class Pages {
     if (route === DOCS) {
       return this.#text(request, response, { name: "docs.html", make: () => this.#docs, policy: DOCS_POLICY });
     }
+    if (route === UPLOAD) {
+      return this.#text(request, response, { name: "upload.html", make: () => this.#upload, policy: UPLOAD_POLICY });
+    }
     if (route === "/") {
       const demo = (await this.#config.demoIsOn()) ? "on" : "off";
       const make = () => fill(this.#landing, { demo });
       return this.#text(request, response, { name: `${demo}.html`, make, policy: LANDING_POLICY });
     }
+    if (route === WATCH_TITLE) return this.#writeWatchTitle(path, response);
     return this.#writeWatch(path, response);
   }
 
   #routeOf(path: string): string | undefined {
-    if (path === "/" || path === OPENAPI || path === DOCS) return path;
+    if (path === "/" || path === OPENAPI || path === DOCS || path === UPLOAD) return path;
     if (path.startsWith(ASSETS)) return this.#contents.find(path) && ASSETS;
     if (path.startsWith(`${DOCS}/`)) return this.#contents.find(path) && DOCS;
+    if (TITLE_PATH.test(path)) return WATCH_TITLE;
     const [, watch, tenant, streamId, ...rest] = path.split("/");
     const fits = TenantSlug.safeParse(tenant).success && StreamId.safeParse(streamId).success;
     return watch === "watch" && fits && rest.length === 0 ? "/watch/:tenant/:streamId" : undefined;
@@ -112,16 +129,14 @@ export class Pages {
       hls: `${base}/master.m3u8`,
       dash: `${base}/manifest.mpd`,
     });
-    const policy = watchPolicy(new URL(base).origin);
-    response.writeHead(200, {
-      "Content-Type": "text/html; charset=utf-8",
-      "Content-Length": Buffer.byteLength(html),
-      "Cache-Control": "no-cache",
-      "Content-Security-Policy": policy,
-      "Referrer-Policy": "no-referrer",
-      "X-Content-Type-Options": "nosniff",
-    });
-    response.end(html);
+    writePage(response, html, watchPolicy(new URL(base).origin));
+  }
+
+  #writeWatchTitle(path: string, response: ServerResponse): void {
+    const { edgePublicUrl: edge } = this.#config;
+    const titleId = path.slice(path.lastIndexOf("/") + 1);
+    // An address of a session that was begun elsewhere may name any host.
+    writePage(response, fill(this.#watchTitle, { titleId, edge }), watchPolicy("http: https:"));
   }
 
   async #text(
@@ -133,5 +148,17 @@ export class Pages {
     writeContent(request, response, { content, headers: policy ? { "Content-Security-Policy": policy } : {} });
   }
 }
+
+const writePage = (response: ServerResponse, html: string, policy: string): void => {
+  response.writeHead(200, {
+    "Content-Type": "text/html; charset=utf-8",
+    "Content-Length": Buffer.byteLength(html),
+    "Cache-Control": "no-cache",
+    "Content-Security-Policy": policy,
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+  });
+  response.end(html);
+};
 
 const openApiText = (): string => JSON.stringify(openApiDocument());

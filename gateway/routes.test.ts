@@ -7,10 +7,10 @@ import { keyWith, rawRequest, type Stub, TENANT_ID, testGateway } from "./gatewa
 import { EXAMPLES } from "./openapi-examples.ts";
 import { ASKS, CONTRACTS, methodsAt, ROUTES, type Route } from "./routes.ts";
 
-const NO_ASKS = ["errors", "ids", "kit"];
-const PATH_VALUES: Readonly<Record<string, string>> = { apiKeyId: TENANT_ID };
-const pathOf = ({ template }: Route): string =>
-  template.replace(/:(\w+)/g, (_, name: string) => PATH_VALUES[name] ?? "7");
+const NO_ASKS = ["episode-place", "error-entry", "query-fields", "title-errors", "errors", "ids", "kit"];
+/** Ids are numbers or UUIDs. */
+const pathOf = ({ template, shape }: Route): string =>
+  template.replace(/:(\w+)/g, (_, name: string) => (shape[name]?.safeParse("7").success ? "7" : TENANT_ID));
 const bodyOf = ({ ask, hasBody }: Route): unknown => {
   if (!hasBody) return undefined;
   const examples = EXAMPLES[ask.name] ?? (ask.name === "channel.replace" ? EXAMPLES["channel.create"] : undefined);

@@ -1,23 +1,45 @@
 /** Every ask of the platform in one list, and the REST routes that the contracts declare. */
 import { z } from "zod";
+import * as artwork from "../contracts/artwork.ts";
+import * as catalog from "../contracts/catalog.ts";
 import * as channel from "../contracts/channel.ts";
 import * as channelSupervisor from "../contracts/channel-supervisor.ts";
+import * as contentSet from "../contracts/content-set.ts";
 import * as edgeConfig from "../contracts/edge-config.ts";
 import * as fleet from "../contracts/fleet.ts";
+import * as genre from "../contracts/genre.ts";
+import * as keyserver from "../contracts/keyserver.ts";
 import type { Ask, Rest } from "../contracts/kit.ts";
+import * as libraries from "../contracts/libraries.ts";
 import * as packager from "../contracts/packager.ts";
+import * as people from "../contracts/people.ts";
+import * as playback from "../contracts/playback.ts";
+import * as scheduler from "../contracts/scheduler.ts";
 import * as streamer from "../contracts/streamer.ts";
 import * as tenant from "../contracts/tenant.ts";
+import * as transcoder from "../contracts/transcoder.ts";
+import * as upload from "../contracts/upload.ts";
 
 /** The contract modules by file name; a test holds the list equal to the folder. */
 export const CONTRACTS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
+  artwork,
+  catalog,
   channel,
   "channel-supervisor": channelSupervisor,
+  "content-set": contentSet,
   "edge-config": edgeConfig,
   fleet,
+  genre,
+  keyserver,
+  libraries,
   packager,
+  people,
+  playback,
+  scheduler,
   streamer,
   tenant,
+  transcoder,
+  upload,
 };
 
 export const API_BASE = "/api/v1";
@@ -90,11 +112,21 @@ export const makesResource = ({ rest, template }: Route): boolean =>
 const segmentsMatch = (template: readonly string[], path: readonly string[]): boolean =>
   template.length === path.length && template.every((part, index) => part.startsWith(":") || part === path[index]);
 
+/** By the number of their parts and the first one below the base: requests are many, and routes too. */
+const placeOf = (segments: readonly string[]): string => `${segments.length} ${segments[BASE_DEPTH]}`;
+const BASE_DEPTH = API_BASE.split("/").length;
+const byPlace = new Map<string, { readonly route: Route; readonly parts: readonly string[] }[]>();
+for (const route of ROUTES) {
+  const parts = route.template.split("/");
+  byPlace.set(placeOf(parts), [...(byPlace.get(placeOf(parts)) ?? []), { route, parts }]);
+}
+
 /** The routes at this path, whatever their method; `path` is absolute, without query and trailing slash. */
 export const routesAt = (path: string): readonly Route[] => {
   const segments = path.split("/");
   if (segments.includes("", 1)) return [];
-  return ROUTES.filter(({ template }) => segmentsMatch(template.split("/"), segments));
+  const near = byPlace.get(placeOf(segments)) ?? [];
+  return near.filter(({ parts }) => segmentsMatch(parts, segments)).map(({ route }) => route);
 };
 
 /** Methods for `Allow`: HEAD comes with GET, OPTIONS with everything. Empty for an unknown path. */

@@ -19,7 +19,7 @@ const tempDir = (t: TestContext): string => {
   return dir;
 };
 
-const freePorts = { PORT: "0", EDGE_PORT: "0", STREAMER_PORT: "0", PACKAGER_PORT: "0" };
+const freePorts = { PORT: "0", EDGE_PORT: "0", STREAMER_PORT: "0", PACKAGER_PORT: "0", UPLOAD_PORT: "0" };
 const settingsIn = (dataDir: string, env: Record<string, string> = {}) =>
   readSettings({ ...freePorts, DATA_DIR: dataDir, ...env }, false);
 

@@ -12,6 +12,7 @@ export const wantedPorts = (settings: Settings): { variable: string; port: numbe
   for (let i = 0; has("streamer") && settings.streamerPort !== 0 && i < settings.streamers; i += 1) {
     wanted.push({ variable: "STREAMER_PORT", port: settings.streamerPort + i });
   }
+  if (settings.controlActors.includes("upload")) wanted.push({ variable: "UPLOAD_PORT", port: settings.uploadPort });
   if (has("packager")) wanted.push({ variable: "PACKAGER_PORT", port: settings.packagerPort });
   if (settings.healthPort !== null) wanted.push({ variable: "HEALTH_PORT", port: settings.healthPort });
   return wanted.filter(({ port }) => port !== 0);

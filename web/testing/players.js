@@ -4,6 +4,7 @@
  * `tell` is called with `change`, and `error` with `{ title, detail, fatal }`.
  */
 import Hls from "./hls.min.mjs";
+import { clearKeyOptions } from "./hls-licences.js";
 
 const MEDIA_RECOVERIES_MAX = 2;
 
@@ -29,34 +30,10 @@ const hlsError = ({ type, details, fatal, response, url, frag, error, reason }) 
   fatal,
 });
 
-const CLEAR_KEY = "org.w3.clearkey";
-const CLEAR_KEY_LINE = `KEYFORMAT="${CLEAR_KEY}"`;
-
-/**
- * Where a playlist of fMP4 offers the key itself and a licence for it, hls.js takes the key, which it has no use for: it
- * decrypts samples of MPEG-TS alone. So it is shown the licence.
- */
-class PlaylistLoader extends Hls.DefaultConfig.loader {
-  load(context, config, { onSuccess, ...callbacks }) {
-    const withLicence = (response) =>
-      typeof response.data === "string" && response.data.includes(CLEAR_KEY_LINE)
-        ? { ...response, data: response.data.replace(/^#EXT-X-KEY:.*KEYFORMAT="identity".*\n/gm, "") }
-        : response;
-    super.load(context, config, {
-      ...callbacks,
-      onSuccess: (response, ...rest) => onSuccess(withLicence(response), ...rest),
-    });
-  }
-}
-
 const openHls = (video, url, tell) => {
   const hls = new Hls({
     workerPath: new URL("hls.worker.js", import.meta.url).href,
-    emeEnabled: true,
-    pLoader: PlaylistLoader,
-    drmSystems: { [CLEAR_KEY]: { licenseUrl: url } },
-    // The playlist tells where licences are, with the token that it takes.
-    licenseXhrSetup: (request, _, { decryptdata }) => request.open("POST", decryptdata.uri),
+    ...clearKeyOptions(Hls),
   });
   let recoveries = 0;
   hls.on(Hls.Events.ERROR, (_, data) => {
