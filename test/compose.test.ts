@@ -58,7 +58,8 @@ test("services listen on all addresses, and are told what others call them", () 
     const settings = settingsOf(service);
     assert.equal(settings.host, "0.0.0.0", name);
     assert.equal(settings.edgePublicUrl, "http://localhost:8081", name);
-    assert.equal(settings.databaseUrl !== null, name === "control", "only control knows the database");
+    const knows = name === "control" || name === "transcoder";
+    assert.equal(settings.databaseUrl !== null, knows, "only control and transcoders know the database");
   }
 });
 
@@ -103,7 +104,9 @@ test("what a service waits for is there and becomes healthy, and named volumes a
 test("no two containers share a data directory, and a stop leaves time to drain", () => {
   for (const [name, { volumes, stop_grace_period }] of ours) {
     const own = volumes?.filter((volume) => !volume.endsWith(":ro"));
-    assert.deepEqual(own, ["/data"], `${name} has one volume per container`);
+    // What keys are wrapped with is the same for all of control, and not for anybody else.
+    const shared = name === "control" ? ["keys:/keys"] : [];
+    assert.deepEqual(own, ["/data", ...shared], `${name} has one volume per container`);
     assert.equal(stop_grace_period, "30s");
   }
   assert.match(textOf("Dockerfile"), /DATA_DIR=\/data/);
@@ -118,8 +121,23 @@ test("the image runs as an ordinary user, has setpriv, and starts the front door
     .find((line) => line.startsWith("EXPOSE "))
     ?.split(" ")
     .slice(1);
-  const { port, edgePort, streamerPort, packagerPort } = VARIABLES;
-  assert.deepEqual(exposed, [port.fallback, edgePort.fallback, streamerPort.fallback, packagerPort.fallback]);
+  const { port, edgePort, streamerPort, uploadPort, packagerPort } = VARIABLES;
+  const ports = [port, edgePort, streamerPort, uploadPort, packagerPort].map(({ fallback }) => fallback);
+  assert.deepEqual(exposed, ports);
+});
+
+test("who keeps media speaks to one object store, by its service's name", () => {
+  const stores = ours.filter(([, service]) => settingsOf(service).objectS3Endpoint !== null).map(([name]) => name);
+  assert.deepEqual(stores, ["control", "transcoder", "packager"]);
+  const { minio } = compose.services;
+  for (const name of stores) {
+    const { objectS3Endpoint, objectS3AccessKeyId, objectS3SecretAccessKey } = settingsOf(compose.services[name]!);
+    assert.equal(objectS3Endpoint, "http://minio:9000");
+    assert.deepEqual(minio?.environment, {
+      MINIO_ROOT_USER: objectS3AccessKeyId,
+      MINIO_ROOT_PASSWORD: objectS3SecretAccessKey,
+    });
+  }
 });
 
 test("the packager reads the operator's folder, and is told at which port and where", () => {

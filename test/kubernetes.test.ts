@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { parse, parseAllDocuments } from "yaml";
 import { ROLES, readSettings, type Settings } from "../lib/config/config.ts";
 import { filesUnder, ROOT, textOf } from "../tools/source/source.ts";
-import { ownPort, PINNED_IMAGE, unknownVariables } from "./containers.fixture.ts";
+import { ownPort, PINNED_IMAGE, SECRET, unknownVariables } from "./containers.fixture.ts";
 
 type Labels = Readonly<Record<string, string>>;
 interface Variable {
@@ -77,7 +77,7 @@ interface Kustomization {
 }
 
 const FOLDER = "deploy/kubernetes";
-const DRAIN_SECONDS = 25; // main.ts ends a process that has not drained by then
+const DRAIN_SECONDS = 25; // lib/process ends a process that has not drained by then
 
 const manifestsOf = (file: string): Manifest[] =>
   parseAllDocuments(textOf(`${FOLDER}/${file}`)).map((document) => {
@@ -116,14 +116,8 @@ const isChosen = (selector: Labels, labels: Labels): boolean =>
   Object.entries(selector).every(([key, value]) => labels[key] === value);
 
 const SETTINGS = envFile("settings.env");
-const SECRET: Readonly<Record<string, string>> = {
-  POSTGRES_PASSWORD: "secret",
-  DATABASE_URL: "postgres://castellan:secret@postgres:5432/castellan",
-  ADMIN_API_KEY: "0123456789abcdef",
-  CASTERPAK_S3_ACCESS_KEY_ID: "AKIAEXAMPLE",
-  CASTERPAK_S3_SECRET_ACCESS_KEY: "secret",
-};
 const HOST_IP = "192.0.2.10";
+const POD_IP = "10.244.1.7";
 
 /** What a container of this pod finds in its environment. `$(NAME)` stands for a variable further up, as in a pod. */
 const environmentOf = (workload: Workload, podName: string): Record<string, string> => {
@@ -134,7 +128,11 @@ const environmentOf = (workload: Workload, podName: string): Record<string, stri
     assert.deepEqual(kustomization.configMapGenerator, [{ name: configMapRef.name, envs: ["settings.env"] }]);
     Object.assign(found, SETTINGS);
   }
-  const fields: Readonly<Record<string, string>> = { "metadata.name": podName, "status.hostIP": HOST_IP };
+  const fields: Readonly<Record<string, string>> = {
+    "metadata.name": podName,
+    "status.hostIP": HOST_IP,
+    "status.podIP": POD_IP,
+  };
   for (const { name, value, valueFrom } of env) {
     const { fieldRef, secretKeyRef } = valueFrom ?? {};
     const text = fieldRef ? fields[fieldRef.fieldPath] : secretKeyRef ? SECRET[secretKeyRef.key] : value;
@@ -169,12 +167,17 @@ test("every role is a workload of its own, and the configuration of each pod wou
   assert.equal(named(ours, "streamer").spec.replicas, 2);
 });
 
-test("every variable that a pod sets is one that the program reads, and only control knows the database", () => {
+test("every variable that a pod sets is one that the program reads, and only who needs it knows a secret", () => {
+  const knows = (name: string): string[] =>
+    ours.filter((workload) => name in environmentOf(workload, "pod")).map(({ metadata }) => metadata.name);
+  assert.deepEqual(knows("DATABASE_URL"), ["control", "transcoder"]);
+  assert.deepEqual([knows("ADMIN_API_KEY"), knows("MASTER_KEY")], [["control"], ["control"]]);
+  assert.deepEqual(knows("S3_SECRET_ACCESS_KEY"), ["control", "transcoder", "packager"]);
   for (const workload of ours) {
     const { name } = workload.metadata;
     const environment = environmentOf(workload, "pod");
+    delete environment.POD_IP; // for the variables below it
     assert.deepEqual(unknownVariables(environment), [], name);
-    assert.equal("DATABASE_URL" in environment || "ADMIN_API_KEY" in environment, name === "control", name);
   }
 });
 
@@ -185,7 +188,8 @@ test("Services set no variables: one named edge would set EDGE_PORT to an addres
 });
 
 test("addresses inside of the cluster are Services of it, and the public ones are those of the compose file", () => {
-  for (const address of [SETTINGS.NATS_URL ?? "", SECRET.DATABASE_URL ?? ""]) {
+  const { NATS_URL = "", S3_ENDPOINT = "", REDIS_URL = "", EDGE_GATEWAY_URLS = "" } = SETTINGS;
+  for (const address of [NATS_URL, S3_ENDPOINT, REDIS_URL, EDGE_GATEWAY_URLS, SECRET.DATABASE_URL ?? ""]) {
     const { hostname, port } = new URL(address);
     assert.ok(
       named(services, hostname).spec.ports.some((entry) => entry.port === Number(port)),
@@ -234,7 +238,12 @@ test("selectors meet the labels of the pods they are for, and of no others", () 
     };
     const [to] = chosen(podSelector.matchLabels);
     const from = ingress.flatMap((rule) => rule.from.flatMap((peer) => chosen(peer.podSelector.matchLabels)));
-    const wanted = to === "postgres" ? ["control"] : workloads.map(({ metadata }) => metadata.name);
+    const guests: Readonly<Record<string, readonly string[]>> = {
+      postgres: ["control", "transcoder"],
+      redis: ["control"],
+      minio: ["control", "packager", "transcoder"],
+    };
+    const wanted = guests[to ?? ""] ?? workloads.map(({ metadata }) => metadata.name);
     assert.deepEqual(from.sort(), [...wanted].sort(), to);
   }
 });
@@ -243,7 +252,9 @@ test("Services, probes and pods name the ports that the program listens on", () 
   for (const workload of ours) {
     const { name } = workload.metadata;
     const { ports, startupProbe, readinessProbe, livenessProbe } = containerOf(workload);
-    assert.deepEqual(ports, [{ name: "http", containerPort: ownPort(settingsOf(workload)) }], name);
+    const settings = settingsOf(workload);
+    const upload = name === "control" ? [{ name: "upload", containerPort: settings.uploadPort }] : [];
+    assert.deepEqual(ports, [{ name: "http", containerPort: ownPort(settings) }, ...upload], name);
     assert.deepEqual(startupProbe.httpGet, { path: "/livez", port: "http" }, name);
     assert.deepEqual(livenessProbe.httpGet, { path: "/livez", port: "http" }, name);
     assert.deepEqual(readinessProbe.httpGet, { path: "/readyz", port: "http" }, name);
@@ -275,7 +286,7 @@ test("images are those of the compose file", () => {
 });
 
 test("no two pods share a data directory, and what must outlive a pod is claimed", () => {
-  const claimed = ["postgres", "nats", "streamer"];
+  const claimed = ["postgres", "nats", "minio", "streamer"];
   for (const workload of workloads) {
     const { name } = workload.metadata;
     const { volumeMounts } = containerOf(workload);
@@ -305,7 +316,7 @@ test("a stop leaves time to drain", () => {
     const grace = podOf(workload).terminationGracePeriodSeconds;
     assert.ok(grace >= 30 && grace >= Number(seconds) + DRAIN_SECONDS + 5, name);
   }
-  assert.match(textOf("main.ts"), new RegExp(`STOP_DEADLINE_MS = ${DRAIN_SECONDS}_000`));
+  assert.match(textOf("lib/process/process.ts"), new RegExp(`STOP_DEADLINE_MS = ${DRAIN_SECONDS}_000`));
 });
 
 test("every pod keeps to what the namespace asks for: an ordinary user, no privileges", () => {

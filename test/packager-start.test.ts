@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
+import { waitedMs } from "./support/cpu.ts";
 import { type Endpoints, startNode, tempDir, until } from "./support/platform.ts";
 
 const READY_SECONDS_MAX = 2;
@@ -10,18 +11,10 @@ const alone = {
   ...{ ROLES: "packager", DATABASE_URL: "", NATS_URL: "" },
   CASTERPAK_FILESYSTEM_VIDEOPARENTPATH: import.meta.dirname,
 };
-/** Time for which its thread could have run and others had the processor (Linux, /proc/PID/schedstat). */
-const waitedSeconds = (pid: number): number => {
-  try {
-    return Number(readFileSync(`/proc/${pid}/schedstat`, "utf8").split(" ")[1]) / 1e9;
-  } catch {
-    return 0;
-  }
-};
 
 test("a packager alone is ready within two seconds, without database and bus", async (t) => {
   const node = await startNode(t, { env: alone });
-  const seconds = Number(/is ready after ([\d.]+) s/.exec(node.output())?.[1]) - waitedSeconds(node.child.pid ?? 0);
+  const seconds = Number(/is ready after ([\d.]+) s/.exec(node.output())?.[1]) - waitedMs(node.child.pid ?? 0) / 1_000;
   assert.ok(seconds <= READY_SECONDS_MAX, `${seconds} s: ${node.output()}`);
   const { packager, gateway, edge, streamers } = node.endpoints;
   assert.deepEqual([gateway, edge, streamers], [null, null, []]);

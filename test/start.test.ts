@@ -52,7 +52,7 @@ test("an unknown role and an unknown argument stop it with 64 and one line", asy
 /** One role, without a bus that it could reach. */
 const alone = {
   ...{ NATS_URL: "nats://127.0.0.1:1", LOG_LEVEL: "silent" },
-  ...{ PORT: "0", EDGE_PORT: "0", STREAMER_PORT: "0", PACKAGER_PORT: "0" },
+  ...{ PORT: "0", EDGE_PORT: "0", STREAMER_PORT: "0", PACKAGER_PORT: "0", UPLOAD_PORT: "0" },
 };
 
 test("a port that is taken stops the start with 64 and one line that names its variable", async (t) => {

@@ -121,7 +121,7 @@ export class CastisStandIn {
   }
 
   /** Resolves as soon as `holds` is true; looked at after every request. */
-  async until(holds: () => boolean, deadlineMs = 20_000): Promise<void> {
+  async until(holds: () => boolean, deadlineMs = 60_000): Promise<void> {
     if (holds()) return;
     await new Promise<void>((resolve, reject) => {
       const finish = (error?: Error) => {

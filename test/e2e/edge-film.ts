@@ -9,11 +9,11 @@ import type { EdgeConfig } from "../../contracts/edge-config.ts";
 import { signerOf, signToken } from "../../edge/guard/sign.ts";
 import { testPictureGraph, testTone } from "../../lib/demo/frame-counter.ts";
 import { findFfmpeg } from "../../lib/ffmpeg/binary.ts";
-import { freePort } from "../../lib/http/listener.ts";
 import { type Asked, FaultyOrigin, headOf } from "../edge-failures/faulty-origin.ts";
 import { startEdgeProcess } from "../edge-failures/process.ts";
 import { makeCertificate } from "../support/certificate.ts";
 import { tempDir } from "../support/platform.ts";
+import { keptPort } from "../support/ports.ts";
 
 export const FILM_SECONDS = 60;
 const HOST = "localhost"; // as the browser names it; the edge's own health addresses are those of 127.0.0.1
@@ -111,7 +111,7 @@ export const filmBehindEdge = async (t: Cleaner, shape: FilmShape = {}): Promise
   });
   const made = shape.isSecure ? makeCertificate(dataDir) : undefined;
   const certificate = made ? { certificate: { certFile: made.certificateFile, keyFile: made.keyFile } } : {};
-  const tlsPort = made ? await freePort("127.0.0.1") : null;
+  const tlsPort = made ? await keptPort() : null;
   const { port } = await startEdgeProcess(t, configOf(origin.url, { ...shape, certificate }), {
     dataDir,
     env: tlsPort === null ? {} : { EDGE_TLS_PORT: String(tlsPort) },

@@ -7,6 +7,8 @@ import { liveSource } from "../support/source.ts";
 const SEGMENTS = 20;
 /** The demo clip's 16 s are eight segments, over and over. */
 const DISTINCT_MIN = 8;
+/** A machine that is busy for longer than the system's buffers last loses datagrams. */
+const DATAGRAMS_LOST_MAX = 6;
 const SIZE = { width: 320, height: 180 };
 const TRANSCODE = { ladder: [{ ...SIZE, videoKbps: 300 }], preset: "ultrafast" };
 
@@ -26,7 +28,8 @@ const collect = async (base: string, count: number): Promise<Map<number, number 
   return seen;
 };
 
-const compareOrigins = async (api: Api, channelId: number): Promise<void> => {
+/** `spoiltMax`: so many segments may begin with a picture that can't be read. */
+const compareOrigins = async (api: Api, channelId: number, spoiltMax: number): Promise<void> => {
   const playback = await playbackOf(api, channelId);
   const bases = playback.origins.map(({ hls }) => new URL("v0", hls).href);
   assert.equal(bases.length, 2);
@@ -34,12 +37,13 @@ const compareOrigins = async (api: Api, channelId: number): Promise<void> => {
   const [one, two] = await Promise.all(bases.map((base) => collect(base, SEGMENTS + 4)));
   const common = [...(one ?? [])].filter(([number]) => two?.has(number));
   assert.ok(common.length >= SEGMENTS, `${common.length} segments in common`);
+  const whole = common.filter(([number, counter]) => counter !== null && two?.get(number) !== null);
+  assert.ok(whole.length >= common.length - spoiltMax, `${whole.length} of ${common.length} pictures are whole`);
   assert.deepEqual(
-    common,
-    common.map(([number]) => [number, two?.get(number)]),
+    whole,
+    whole.map(([number]) => [number, two?.get(number)]),
   );
-  assert.ok(common.every(([, counter]) => counter !== null));
-  assert.ok(new Set(common.map(([, counter]) => counter)).size >= DISTINCT_MIN, "the counters count");
+  assert.ok(new Set(whole.map(([, counter]) => counter)).size >= DISTINCT_MIN, "the counters count");
 };
 
 /** Both wait for segments for most of their time. */
@@ -55,7 +59,7 @@ describe("both origins", { concurrency: 2 }, () => {
       transcodeConfig: TRANSCODE,
       origins: (await streamerIds(api, 2)).map((streamerId) => ({ streamerId, ingestUrl: source.url })),
     });
-    await compareOrigins(api, channel.id);
+    await compareOrigins(api, channel.id, DATAGRAMS_LOST_MAX);
   });
 
   test("of a loop name the same media alike", async (t) => {
@@ -73,6 +77,6 @@ describe("both origins", { concurrency: 2 }, () => {
       transcodeConfig: TRANSCODE,
       origins: (await streamerIds(api, 2)).map((streamerId) => ({ streamerId })),
     });
-    await compareOrigins(api, channel.id);
+    await compareOrigins(api, channel.id, 0);
   });
 });

@@ -171,22 +171,28 @@ export const wvtt: Patch = (file) => {
 
 /** CEA-608 pairs that show "HI", then nothing: resume caption loading, erase, text, end of caption. */
 const CAPTIONS = ["9420", "9420", "94ae", "94ae", "c849", "942f", "942f"];
-/** ATSC A/53 user data in an SEI message (ITU-T H.264 D.1.6). */
-const captionSei = (pair: string): Buffer => {
-  const payload = Buffer.from(`b500314741393403c1fffc${pair}ff`, "hex");
+/** ATSC A/53 user data in an SEI message (ITU-T H.264 D.1.6): a pair of the first field, and one of the second. */
+const captionSei = (pairs: readonly string[]): Buffer => {
+  const triplets = pairs.map((pair, field) => `${field === 0 ? "fc" : "fd"}${pair}`).join("");
+  const payload = Buffer.from(`b500314741393403c${pairs.length}ff${triplets}ff`, "hex");
   return Buffer.concat([Buffer.from([0, 0, 0, 1, 6, 4, payload.length]), payload, Buffer.from([0x80])]);
 };
 const DELIMITER = Buffer.from("0000000109", "hex");
 
-/** An H.264 byte stream with access unit delimiters gets captions in every picture. */
-export const captioned: Patch = (stream) => {
-  const parts: Buffer[] = [];
-  let at = 0;
-  for (let frame = 0; at < stream.length; frame += 1) {
-    const next = stream.indexOf(DELIMITER, at + 1);
-    const end = next < 0 ? stream.length : next;
-    parts.push(stream.subarray(at, at + 6), captionSei(CAPTIONS[frame % 50] ?? "8080"), stream.subarray(at + 6, end));
-    at = end;
-  }
-  return Buffer.concat(parts);
-};
+/** An H.264 byte stream with access unit delimiters gets these pairs in its pictures; null: none at all. */
+export const captionedBy =
+  (pairsOf: (frame: number) => readonly string[] | null): Patch =>
+  (stream) => {
+    const parts: Buffer[] = [];
+    let at = 0;
+    for (let frame = 0; at < stream.length; frame += 1) {
+      const next = stream.indexOf(DELIMITER, at + 1);
+      const end = next < 0 ? stream.length : next;
+      const pairs = pairsOf(frame);
+      const sei = pairs === null ? [] : [captionSei(pairs)];
+      parts.push(stream.subarray(at, at + 6), ...sei, stream.subarray(at + 6, end));
+      at = end;
+    }
+    return Buffer.concat(parts);
+  };
+export const captioned: Patch = captionedBy((frame) => [CAPTIONS[frame % 50] ?? "8080"]);

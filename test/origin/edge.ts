@@ -9,6 +9,7 @@ import { makeBroker } from "../../lib/actor/broker.ts";
 import { announce, answer } from "../../lib/actor/contract.ts";
 import { systemClock } from "../../lib/clock.ts";
 import { quietLog } from "../../lib/log/log.ts";
+import { edgeConfigWith } from "../support/edge-config.ts";
 import { tempDir } from "../support/platform.ts";
 
 type Channel = Snapshot["channels"][number];
@@ -98,27 +99,11 @@ export const edgeUnderTest = async (t: Cleaner, options: EdgeOptions = {}): Prom
   t.after(() => broker.stop());
   let skewMs = 0;
   const edge = await startEdge({
-    config: {
-      host: "127.0.0.1",
-      edgePort: 0,
-      allowPrivateSources: options.allowPrivateSources ?? ["127.0.0.0/8"],
-      edgeCacheBytes: options.cacheBytes ?? 64 * 2 ** 20,
-      edgeTlsPort: null,
-      edgeDiskBytes: 0,
-      edgeThreads: 1,
-      edgeAdminPort: null,
-      edgeAdminToken: null,
-      edgeConfigPublicKey: null,
-      edgeAccessLog: null,
-      edgeAccessLogFormat: "json",
-      edgeAccessLogSample: 1,
-      logLevel: "silent",
-      logFormat: "json",
-      edgeConfig: null,
-      edgePackagerUrls: [],
-      dataDir,
-      nodeId: "1",
-    },
+    config: edgeConfigWith({
+      ...{ dataDir, nodeId: "1" },
+      ...(options.allowPrivateSources ? { allowPrivateSources: options.allowPrivateSources } : {}),
+      ...(options.cacheBytes ? { edgeCacheBytes: options.cacheBytes } : {}),
+    }),
     ...{ broker, log: quietLog, clock: systemClock, timeouts: options.timeouts ?? PATIENT },
     nowMs: () => performance.now() + skewMs,
   });

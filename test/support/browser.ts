@@ -14,17 +14,32 @@ interface Cleaner {
 }
 
 const PLAYERS = {
-  hls: { script: "hls.js/dist/hls.min.js", start: "const h = new Hls(); h.loadSource(url); h.attachMedia(video);" },
+  hls: {
+    script: "hls.js/dist/hls.min.js",
+    start: `const open = (options) => { const h = new Hls(options); h.loadSource(url); h.attachMedia(video); };
+if (licence) import("/hls-licences.js").then(({ clearKeyOptions }) => open(clearKeyOptions(Hls)));
+else open({});`,
+  },
   dash: {
     script: "dashjs/dist/modern/umd/dash.all.min.js",
-    start: "const p = dashjs.MediaPlayer().create(); p.initialize(video, url, true);",
+    start: `const p = dashjs.MediaPlayer().create();
+if (licence) p.setProtectionData({ "org.w3.clearkey": { serverURL: licence } });
+p.initialize(video, url, true);`,
+  },
+  shaka: {
+    script: "shaka-player/dist/shaka-player.compiled.js",
+    start: `const p = new shaka.Player(), tell = (error) => watch.errors.push("shaka " + error.code);
+p.addEventListener("error", (event) => tell(event.detail));
+if (licence) p.configure({ drm: { servers: { "org.w3.clearkey": licence } } });
+p.attach(video).then(() => p.load(url)).catch(tell);`,
   },
 } as const;
 export type PlayerKind = keyof typeof PLAYERS;
 
 const pageOf = (kind: PlayerKind): string => `<!doctype html><meta charset="utf-8"><link rel="icon" href="data:,">
 <video id="v" muted autoplay playsinline width="640" height="360"></video><script src="/player.js"></script><script>
-const video = document.getElementById("v"), url = new URLSearchParams(location.search).get("url");
+const asked = new URLSearchParams(location.search), url = asked.get("url"), licence = asked.get("licence");
+const video = document.getElementById("v");
 window.watch = { waits: 0, frames: 0, longestGapMs: 0, errors: [], startedAt: 0, last: 0 };
 video.addEventListener("waiting", () => { if (watch.startedAt) watch.waits++; });
 video.addEventListener("error", () => watch.errors.push("video " + video.error?.code));
@@ -40,11 +55,14 @@ ${PLAYERS[kind].start}
 
 /** Serves the test page and the player's script from node_modules. */
 const servePage = async (t: Cleaner, kind: PlayerKind): Promise<string> => {
-  const script = readFileSync(path.join(MODULES, PLAYERS[kind].script));
+  const scripts: Readonly<Record<string, Buffer>> = {
+    "/player.js": readFileSync(path.join(MODULES, PLAYERS[kind].script)),
+    "/hls-licences.js": readFileSync(path.join(MODULES, "../web/players/hls-licences.js")),
+  };
   const server = createServer((request, response) => {
-    const isScript = request.url === "/player.js";
-    response.writeHead(200, { "content-type": isScript ? "text/javascript" : "text/html" });
-    response.end(isScript ? script : pageOf(kind));
+    const script = scripts[request.url ?? ""];
+    response.writeHead(200, { "content-type": script ? "text/javascript" : "text/html" });
+    response.end(script ?? pageOf(kind));
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   t.after(async () => {
@@ -112,10 +130,10 @@ export const viewingOf = (page: Page): Promise<Viewing> =>
     return { currentTime, waits, frames, errors, longestGapMs: Math.max(longestGapMs, sinceLast) };
   });
 
-/** Opens a player on a URL and waits for the first frames. */
-export const play = async (t: Cleaner, kind: PlayerKind, url: string): Promise<Watched> => {
+/** Opens a player on a URL and waits for the first frames. `licence`: where it asks for Clear Key licences. */
+export const play = async (t: Cleaner, kind: PlayerKind, url: string, licence = ""): Promise<Watched> => {
   const base = await servePage(t, kind);
-  const watched = await openPage(t, `${base}?url=${encodeURIComponent(url)}`);
+  const watched = await openPage(t, `${base}?${new URLSearchParams({ url, licence })}`);
   await watched.page
     .waitForFunction("window.watch.frames > 10", undefined, { timeout: 60_000 })
     .catch(async (error: Error) => {

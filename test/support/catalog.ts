@@ -7,6 +7,8 @@ export interface Column {
   readonly type: string;
   readonly required: boolean;
   readonly generated: boolean;
+  /** Made of other columns: it can't be given. */
+  readonly computed: boolean;
   /** The words that its check constraint lists. */
   readonly words: readonly string[];
 }
@@ -36,7 +38,8 @@ const WORDS = `(
   where k.conrelid = c.oid and k.contype = 'c' and k.conkey = array[attnum])`;
 const COLUMNS = `(
   select json_agg(json_build_object('name', attname, 'type', format_type(atttypid, null), 'required', attnotnull,
-    'generated', attidentity <> '' or attgenerated <> '', 'words', coalesce(${WORDS}, '[]')) order by attnum)
+    'generated', attidentity <> '' or attgenerated <> '', 'computed', attgenerated <> '',
+    'words', coalesce(${WORDS}, '[]')) order by attnum)
   from pg_attribute where attrelid = c.oid and attnum > 0 and not attisdropped)`;
 const FOREIGN_KEYS = `(
   select json_agg(json_build_object('columns', ${namesOf("k.conkey", "c.oid")},
@@ -143,13 +146,15 @@ export class RowMaker {
       case "text":
         return `text-${this.#count}`;
       case "bytea":
-        return Buffer.from(`bytes-${this.#count}`);
+        return Buffer.from(`bytes-${this.#count}`.padEnd(32, "-")); // as long as a key
       case "text[]":
         return [`text-${this.#count}`];
       case "jsonb":
         return JSON.stringify({ n: this.#count });
       case "boolean":
         return true;
+      case "xid8":
+        return String(this.#count); // of a transaction
       case "timestamp with time zone":
         return new Date();
       case "integer":

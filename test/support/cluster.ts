@@ -1,26 +1,13 @@
 /** Several nodes of the product over a real NATS and a real PostgreSQL, each role as its own process. */
 import { randomBytes } from "node:crypto";
-import { connect } from "node:net";
 import { connect as connectNats } from "nats";
 import pg from "pg";
-import { freePort } from "../../lib/http/listener.ts";
+import { NATS_URL, reachable } from "./nats.ts";
 import { type Api, apiOf, type Node, startNode } from "./platform.ts";
+import { keptPort } from "./ports.ts";
 
-export const NATS_URL = process.env.TEST_NATS_URL ?? "nats://127.0.0.1:4222";
+export { NATS_URL };
 export const POSTGRES_URL = process.env.TEST_POSTGRES_URL ?? "postgres://postgres@127.0.0.1:5432/postgres";
-
-const reachable = (url: string): Promise<boolean> =>
-  new Promise((resolve) => {
-    const { hostname, port } = new URL(url);
-    const socket = connect({ host: hostname, port: Number(port) });
-    const end = (ok: boolean) => {
-      socket.destroy();
-      resolve(ok);
-    };
-    socket.setTimeout(2_000, () => end(false));
-    socket.once("connect", () => end(true));
-    socket.once("error", () => end(false));
-  });
 
 /** Why this machine can't run a test over real servers; undefined when it can. */
 export const missingServers = async (): Promise<string | undefined> => {
@@ -82,7 +69,7 @@ export const startCluster = async (
 ): Promise<Cluster> => {
   const databaseUrl = shape.databaseUrl ?? (await realDatabase(t));
   const namespace = `t${randomBytes(5).toString("hex")}`;
-  const edgePort = String(await freePort("127.0.0.1"));
+  const edgePort = String(await keptPort());
   const env = {
     NATS_URL,
     DATABASE_URL: databaseUrl,

@@ -86,7 +86,7 @@ const PAUSE_MS = 25;
 export const eventually = async <T>(
   what: string,
   look: () => Promise<T> | T,
-  deadlineMs = 20_000,
+  deadlineMs = 60_000,
 ): Promise<Exclude<T, false | undefined>> => {
   const endsAt = performance.now() + deadlineMs;
   for (let last: unknown; ; ) {

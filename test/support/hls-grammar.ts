@@ -40,6 +40,12 @@ const TAGS: Readonly<Record<string, Tag>> = {
   "EXT-X-MEDIA-SEQUENCE": { of: "media", value: /^\d+$/, once: true },
   "EXT-X-ALLOW-CACHE": { of: "media", value: /^(?:YES|NO)$/, once: true },
   "EXT-X-PLAYLIST-TYPE": { of: "media", value: /^(?:VOD|EVENT)$/, once: true },
+  "EXT-X-START": {
+    of: "both",
+    attributes: { "TIME-OFFSET": "float", PRECISE: "enumerated" },
+    required: ["TIME-OFFSET"],
+    once: true,
+  },
   "EXT-X-I-FRAMES-ONLY": { of: "media", version: 4, once: true },
   "EXT-X-ENDLIST": { of: "media", once: true },
   "EXT-X-MEDIA": {
@@ -53,6 +59,7 @@ const TAGS: Readonly<Record<string, Tag>> = {
       DEFAULT: "enumerated",
       AUTOSELECT: "enumerated",
       FORCED: "enumerated",
+      CHARACTERISTICS: "quoted",
       "INSTREAM-ID": "quoted",
       CHANNELS: "quoted",
     },
@@ -67,6 +74,7 @@ const TAGS: Readonly<Record<string, Tag>> = {
       CODECS: "quoted",
       RESOLUTION: "resolution",
       "FRAME-RATE": "float",
+      "VIDEO-RANGE": "enumerated", // RFC 8216bis
       AUDIO: "quoted",
       SUBTITLES: "quoted",
       "CLOSED-CAPTIONS": "quoted-or-NONE",
@@ -77,6 +85,7 @@ const TAGS: Readonly<Record<string, Tag>> = {
   "EXT-X-I-FRAME-STREAM-INF": {
     of: "master",
     attributes: {
+      "VIDEO-RANGE": "enumerated", // RFC 8216bis
       BANDWIDTH: "integer",
       "AVERAGE-BANDWIDTH": "integer",
       CODECS: "quoted",

@@ -48,6 +48,7 @@ const baseEnv = (dataDir: string): Record<string, string> => ({
   EDGE_PORT: "0",
   STREAMER_PORT: "0",
   PACKAGER_PORT: "0",
+  UPLOAD_PORT: "0",
   DEMO: "off",
   ADMIN_API_KEY: ADMIN_KEY,
   LOG_LEVEL: process.env.TEST_LOG_LEVEL ?? "info",
@@ -58,7 +59,7 @@ const baseEnv = (dataDir: string): Record<string, string> => ({
 export const until = async <T>(
   what: string,
   probe: () => Promise<T | undefined> | T | undefined,
-  deadlineMs = 30_000,
+  deadlineMs = 60_000,
 ): Promise<T> => {
   const end = performance.now() + deadlineMs;
   let last: unknown;

@@ -13,6 +13,8 @@ export interface TestServer {
 }
 
 const FOLDER = "castellan-test-pg-";
+/** Several files at a time, in each of which platforms live side by side. */
+const CONNECTIONS_MAX = 300;
 
 /**
  * Used by the runner once for a whole run, which hands the URL on as TEST_DATABASE_URL; a test file that is started by
@@ -23,7 +25,7 @@ export async function startTestServer(): Promise<TestServer> {
   if (given) return { url: given, stop: async () => {} };
   await removeLeftServers();
   const dataDir = mkdtempSync(join(tmpdir(), `${FOLDER}${process.pid}-`));
-  const server = await startEmbeddedPostgres({ dataDir, log: quietLog });
+  const server = await startEmbeddedPostgres({ dataDir, log: quietLog, connectionsMax: CONNECTIONS_MAX });
   return {
     url: server.url,
     stop: async () => {

@@ -39,8 +39,11 @@ export const untilNewOwner = (db: pg.Client, channelId: number, before: Owner): 
   });
 
 const FROZEN_MS = 12_000;
-/** Longest time without an owner: a crash is seen by its dropped session, a freeze when its lease of 6 s has ended. */
-export const OWNERLESS_MS_MAX = { kill: 2_000, freeze: 6_000 + 1_000 };
+/**
+ * Longest time without an owner. A crash is seen by its dropped session, within two seconds, and so in less than the
+ * lease of 6 s; a freeze when that has ended. What is more is for a machine that does much else at the time.
+ */
+export const OWNERLESS_MS_MAX = { kill: 5_000, freeze: 6_000 + 4_000 };
 
 const freeze = async (node: Node, awaitOwner: () => Promise<Owner>): Promise<void> => {
   const frozenAt = performance.now();

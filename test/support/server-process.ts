@@ -7,7 +7,7 @@ import { accessSync, constants, mkdtempSync, rmSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
-import { freePort } from "../../lib/http/listening.ts";
+import { keptPort } from "./ports.ts";
 
 const START_TRIES = 3; // another process may take a free port first
 const START_MS = 20_000;
@@ -95,7 +95,7 @@ export const startServer = async (
 ): Promise<RunningServer> => {
   let said = "";
   for (let attempt = 0; attempt < START_TRIES; attempt++) {
-    const port = await freePort("127.0.0.1");
+    const port = await keptPort();
     const { program, args, cwd, env } = await commandOf(port);
     const child = spawn(findProgram(program) ?? program, args, {
       ...(cwd === undefined ? {} : { cwd }),

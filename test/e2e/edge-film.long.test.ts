@@ -1,0 +1,3 @@
+/** Every scene; Chromium and the servers must be there. */
+process.env.TEST_WHOLE = "1";
+await import("./edge-film.browser.test.ts");

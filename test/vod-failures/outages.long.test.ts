@@ -1,0 +1,3 @@
+/** Every scene. */
+process.env.TEST_WHOLE = "1";
+await import("./outages.servers.test.ts");
