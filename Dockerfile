@@ -17,10 +17,10 @@ COPY package.json package-lock.json .npmrc ./
 RUN npm ci --omit=dev --no-audit --no-fund && rm -rf node_modules/node-linux-* node_modules/.bin/node && npm cache clean --force
 COPY . .
 
-RUN install -d -o node -g node -m 0700 /data
+RUN install -d -o node -g node -m 0700 /data /keys
 ENV NODE_ENV=production HOST=0.0.0.0 DATA_DIR=/data LOG_FORMAT=json
 USER node
 # One per container, never shared: a node's name and what its streamers remember lie in it.
 VOLUME /data
-EXPOSE 8080 8081 8082 5000
+EXPOSE 8080 8081 8082 8070 5000
 CMD ["node", "start.mjs"]
