@@ -6,6 +6,7 @@ import {
   configPublished,
   getConfig,
   getEdgeSnapshot,
+  getMediaAdmission,
   getSnapshot,
   listAccounts,
   listConfigAcks,
@@ -16,8 +17,9 @@ import {
   snapshotMade,
   takeAccounts,
 } from "../../contracts/fleet.ts";
+import { mediaAdmission } from "../../contracts/playback.ts";
 import { streamerReported } from "../../contracts/streamer.ts";
-import { announce, answer, on } from "../../lib/actor/contract.ts";
+import { announce, answer, on, send } from "../../lib/actor/contract.ts";
 import type { Clock } from "../../lib/clock.ts";
 import type { Database } from "../../lib/db/database.ts";
 import type { EventBus } from "../../lib/events/events.ts";
@@ -92,6 +94,7 @@ export const fleetService = ({ broker, db, events, clock, log }: FleetServiceDep
       ...cdnActions(cdn),
       ...edgeActions(new EdgePurges(), accounts),
       purgePackagers: answer(purgePackagers, (targets, call) => purgeAll(call, targets)),
+      mediaAdmission: answer(getMediaAdmission, (since, call) => send(call, mediaAdmission, since)),
       snapshot: answer(getSnapshot, async ({ haveVersion }) => ({ snapshot: await fleet.snapshotFor(haveVersion) })),
     },
     events: on(streamerReported, (report) => {

@@ -1,18 +1,24 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { SCOPES } from "../../contracts/tenant.ts";
-import { openDatabase } from "../../lib/db/database.ts";
+import { type Database, openDatabase } from "../../lib/db/database.ts";
 import { testDatabase } from "../../test/support/database.ts";
 import { makeSecret } from "./api-key.ts";
-import { ensureDefaultTenant } from "./bootstrap.ts";
+import { ensureDefaultTenant, makeFirstKey } from "./bootstrap.ts";
 import { Tenants } from "./tenant.ts";
 
 const GIVEN = "operators-own-admin-key-0123456789";
-const tenantsOf = (db: Awaited<ReturnType<typeof testDatabase>>) => new Tenants({ db, used: () => {} });
+type Db = Awaited<ReturnType<typeof testDatabase>>;
+/** What a start without ADMIN_API_KEY does. */
+const started = async (db: Database) => {
+  const { tenantId } = await ensureDefaultTenant({ db, adminApiKey: null });
+  return { tenantId, madeKey: await makeFirstKey(db, tenantId) };
+};
+const tenantsOf = (db: Db) => new Tenants({ db, used: () => {} });
 
 test("the first start makes the tenant and a key with every scope; later starts make nothing", async (t) => {
   const db = await testDatabase(t);
-  const first = await ensureDefaultTenant({ db, adminApiKey: null });
+  const first = await started(db);
   assert.ok(first.madeKey);
   const principal = await tenantsOf(db).authenticate(first.madeKey);
   assert.deepEqual(principal && { ...principal, apiKeyId: "" }, {
@@ -21,13 +27,20 @@ test("the first start makes the tenant and a key with every scope; later starts 
     apiKeyId: "",
     scopes: [...SCOPES],
   });
-  assert.deepEqual(await ensureDefaultTenant({ db, adminApiKey: null }), { tenantId: first.tenantId, madeKey: null });
+  assert.deepEqual(await started(db), { tenantId: first.tenantId, madeKey: null });
+});
+
+test("a start that failed before it could show a key has made none", async (t) => {
+  const db = await testDatabase(t);
+  await ensureDefaultTenant({ db, adminApiKey: null });
+  const { madeKey } = await started(db);
+  assert.ok(await tenantsOf(db).authenticate(madeKey ?? ""));
 });
 
 test("of nodes that start at once exactly one makes the key", async (t) => {
   const db = await testDatabase(t);
   const others = [1, 2, 3].map(() => openDatabase({ url: db.ownerUrl, applicationName: "another node" }));
-  const made = await Promise.all([db, ...others].map((node) => ensureDefaultTenant({ db: node, adminApiKey: null })));
+  const made = await Promise.all([db, ...others].map(started));
   await Promise.all(others.map((node) => node.close()));
   assert.equal(made.filter(({ madeKey }) => madeKey !== null).length, 1);
   assert.equal(new Set(made.map(({ tenantId }) => tenantId)).size, 1);
@@ -35,8 +48,8 @@ test("of nodes that start at once exactly one makes the key", async (t) => {
 
 test("ADMIN_API_KEY is the admin key, whatever its text, and is not shown", async (t) => {
   const db = await testDatabase(t);
-  const made = await ensureDefaultTenant({ db, adminApiKey: GIVEN });
-  assert.equal(made.madeKey, null);
+  const { tenantId } = await ensureDefaultTenant({ db, adminApiKey: GIVEN });
+  assert.equal(await makeFirstKey(db, tenantId), null);
   assert.deepEqual((await tenantsOf(db).authenticate(GIVEN))?.scopes, [...SCOPES]);
 });
 
@@ -56,7 +69,7 @@ test("a changed ADMIN_API_KEY takes the old one's place, and the old one comes b
 
 test("a key that the first start made works on when ADMIN_API_KEY is set later", async (t) => {
   const db = await testDatabase(t);
-  const { madeKey } = await ensureDefaultTenant({ db, adminApiKey: null });
+  const { madeKey } = await started(db);
   await ensureDefaultTenant({ db, adminApiKey: GIVEN });
   assert.ok(await tenantsOf(db).authenticate(madeKey ?? ""));
 });

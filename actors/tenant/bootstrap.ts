@@ -18,36 +18,38 @@ import { DEFAULT_TENANT } from "./tenant.ts";
 const GIVEN_KEY = "ADMIN_API_KEY";
 const MADE_KEY = "first admin key";
 
-export interface Bootstrapped {
-  readonly tenantId: string;
-  /** The admin key's text when it was made by this call; it can't be had again. */
-  readonly madeKey: string | null;
-}
-
 const ensureTenant = async (db: Database): Promise<string> =>
   db.tenantTx(null, async (tx) => {
     await insertTenant(tx, { id: randomUUIDv7(), slug: DEFAULT_TENANT, name: "Default" });
     return (await tenantIdBySlug(tx, DEFAULT_TENANT))!; // inserted now or there before
   });
 
-/** Safe on every start and when several nodes start at once: one of them makes the key. */
+/** The tenant `default`, and the operator's own key where there is one. Safe on every start, of several nodes too. */
 export const ensureDefaultTenant = async (options: {
   db: Database;
   adminApiKey: string | null;
-}): Promise<Bootstrapped> => {
+}): Promise<{ readonly tenantId: string }> => {
   const { db, adminApiKey } = options;
   const tenantId = await ensureTenant(db);
+  if (adminApiKey === null) return { tenantId };
   return db.tenantTx(tenantId, async (tx) => {
     await lockBootstrap(tx);
-    if (adminApiKey !== null) {
-      const key = keyRow(adminApiKey, { tenantId, name: GIVEN_KEY, scopes: SCOPES });
-      await reviveKey(tx, key);
-      await revokeNamesakes(tx, key);
-      return { tenantId, madeKey: null };
-    }
-    if ((await lockAdminKeys(tx)).length > 0) return { tenantId, madeKey: null };
-    const secret = makeSecret(tenantId);
-    await insertKey(tx, keyRow(secret, { tenantId, name: MADE_KEY, scopes: SCOPES }));
-    return { tenantId, madeKey: secret };
+    const key = keyRow(adminApiKey, { tenantId, name: GIVEN_KEY, scopes: SCOPES });
+    await reviveKey(tx, key);
+    await revokeNamesakes(tx, key);
+    return { tenantId };
   });
 };
+
+/**
+ * The text of a new admin key, or null where one is there: of several nodes that start at once one makes it. It can't
+ * be had again, so it is made by a start that has nothing left to fail in and shows it at once.
+ */
+export const makeFirstKey = (db: Database, tenantId: string): Promise<string | null> =>
+  db.tenantTx(tenantId, async (tx) => {
+    await lockBootstrap(tx);
+    if ((await lockAdminKeys(tx)).length > 0) return null;
+    const secret = makeSecret(tenantId);
+    await insertKey(tx, keyRow(secret, { tenantId, name: MADE_KEY, scopes: SCOPES }));
+    return secret;
+  });

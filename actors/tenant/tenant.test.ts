@@ -6,7 +6,7 @@ import type { Scope } from "../../contracts/kit.ts";
 import { SCOPES } from "../../contracts/tenant.ts";
 import { type TestDatabase, testDatabase } from "../../test/support/database.ts";
 import { makeSecret, prefixOf } from "./api-key.ts";
-import { ensureDefaultTenant } from "./bootstrap.ts";
+import { ensureDefaultTenant, makeFirstKey } from "./bootstrap.ts";
 import { KeyUse } from "./key-use.ts";
 import { TENANT_SCOPES, Tenants } from "./tenant.ts";
 
@@ -16,7 +16,7 @@ const used: string[] = [];
 
 before(async () => {
   db = await testDatabase();
-  await ensureDefaultTenant({ db, adminApiKey: null });
+  await makeFirstKey(db, (await ensureDefaultTenant({ db, adminApiKey: null })).tenantId);
   tenants = new Tenants({ db, used: (_, apiKeyId) => used.push(apiKeyId) });
 });
 
