@@ -353,6 +353,7 @@ export const main = async (config: Config): Promise<void> => {
   try {
     await start(self);
   } catch (error) {
+    if (self.isStopping) return self.log.info({ err: error }, "the start was broken off by the stop");
     await self.stop();
     throw error;
   }

@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { isAlive, waitForExit } from "../lib/postgres/processes.ts";
 import { castisStandIn } from "./castis/stand-in.ts";
 import { testDatabase } from "./support/database.ts";
-import { apiOf, startNode, until } from "./support/platform.ts";
+import { apiOf, launchNode, startNode, until } from "./support/platform.ts";
 import { proxyTo } from "./support/proxy.ts";
 
 /** Less than the grace of requests in flight, and more than a stop without any takes. */
@@ -46,6 +47,25 @@ test("a database that hangs does not hold up a stop", async (t) => {
   const stoppedAt = performance.now();
   assert.equal(await node.stop(), 0, node.output().slice(-2_000)); // 1 says that it was cut off at its last deadline
   t.diagnostic(`stopped after ${Math.round(performance.now() - stoppedAt)} ms`);
+});
+
+test("a stop in the middle of a start ends it with 0, and its PostgreSQL with it", async (t) => {
+  const node = await launchNode(t);
+  await until("the database", () => node.output().includes("database is up to date") || undefined);
+  const postgres = Number((await readFile(join(node.dataDir, "postgres", "postmaster.pid"), "utf8")).split("\n")[0]);
+  assert.equal(await node.stop(), 0, node.output().slice(-2_000));
+  assert.doesNotMatch(node.output(), /^castellan:/m);
+  assert.ok(await waitForExit(postgres, STOP_MAX_MS));
+});
+
+test("a stop in the middle of a start whose database begins to hang ends it with 0", async (t) => {
+  const proxy = await proxyTo(t, (await testDatabase()).ownerUrl);
+  const node = await launchNode(t, { env: { DATABASE_URL: proxy.url } });
+  await until("the transcoder", () => node.output().includes("transcoder: ready") || undefined);
+  proxy.freezeAt("from api_key where"); // the first admin key is the last that a start asks for
+  await until("the last question of the start", () => proxy.isFrozen() || undefined);
+  assert.equal(await node.stop(), 0, node.output().slice(-2_000));
+  assert.doesNotMatch(node.output(), /^castellan:/m);
 });
 
 test("a second Ctrl-C while a stop takes long ends the process at once, and its PostgreSQL with it", async (t) => {

@@ -85,6 +85,11 @@ export class Process {
     return { ready: Object.values(checks).every(Boolean), checks };
   };
 
+  /** Whether a stop has begun: whoever began it ends the process. */
+  get isStopping(): boolean {
+    return this.#stopping;
+  }
+
   async stop(): Promise<void> {
     this.#stopping = true;
     for (const { what, stop } of this.#stops.splice(0).reverse()) {

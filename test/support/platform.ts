@@ -98,8 +98,10 @@ const readEndpoints = async (dataDir: string, pid: number): Promise<Endpoints | 
   return found.pid === pid ? found : undefined;
 };
 
-/** Starts one process and waits until its /readyz says 200. It is stopped when the test ends. */
-export const startNode = async (t: Cleaner, options: NodeOptions = {}): Promise<Node> => {
+export type Launched = Omit<Node, "endpoints">;
+
+/** Starts one process and waits for nothing. It is stopped when the test ends. */
+export const launchNode = async (t: Cleaner, options: NodeOptions = {}): Promise<Launched> => {
   const dataDir = options.dataDir ?? (await tempDir(t));
   const child = spawn(process.execPath, [path.join(ROOT, "start.mjs")], {
     cwd: ROOT,
@@ -113,10 +115,23 @@ export const startNode = async (t: Cleaner, options: NodeOptions = {}): Promise<
       if (process.env.TEST_VERBOSE) process.stderr.write(chunk);
     });
   t.after(async () => void (await stopChild(child)));
+  return {
+    child,
+    dataDir,
+    output: () => output,
+    stop: () => stopChild(child),
+    kill: (signal) => void child.kill(signal),
+  };
+};
+
+/** Starts one process and waits until its /readyz says 200. It is stopped when the test ends. */
+export const startNode = async (t: Cleaner, options: NodeOptions = {}): Promise<Node> => {
+  const launched = await launchNode(t, options);
+  const { child, dataDir, output } = launched;
   const endpoints = await until(
     "the node to be ready",
     async () => {
-      if (child.exitCode !== null) throw new Error(`it ended with ${child.exitCode}:\n${output.slice(-3000)}`);
+      if (child.exitCode !== null) throw new Error(`it ended with ${child.exitCode}:\n${output().slice(-3000)}`);
       const found = await readEndpoints(dataDir, child.pid ?? 0);
       const any = found && (found.gateway ?? found.edge ?? found.streamers[0] ?? found.packager ?? found.health);
       if (!any || !(await fetch(`${any}/readyz`)).ok) return undefined;
@@ -124,16 +139,9 @@ export const startNode = async (t: Cleaner, options: NodeOptions = {}): Promise<
     },
     READY_DEADLINE_MS,
   ).catch((error: Error) => {
-    throw new Error(`${error.message}\n${output.slice(-3000)}`);
+    throw new Error(`${error.message}\n${output().slice(-3000)}`);
   });
-  return {
-    child,
-    dataDir,
-    endpoints,
-    output: () => output,
-    stop: () => stopChild(child),
-    kill: (signal) => void child.kill(signal),
-  };
+  return { ...launched, endpoints };
 };
 
 export interface Answer<T = unknown> {

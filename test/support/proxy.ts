@@ -8,6 +8,9 @@ export interface CuttableProxy {
   cut(): void;
   /** Takes connections and bytes, and answers nothing any more: a server that hangs. */
   freeze(): void;
+  /** Freezes when a client's next bytes have this text in them, which the target does not get. */
+  freezeAt(text: string): void;
+  isFrozen(): boolean;
   mend(): void;
 }
 
@@ -23,6 +26,7 @@ export const proxyTo = async (t: Cleaner, target: string): Promise<CuttableProxy
   const sockets = new Set<Socket>();
   let open = true;
   let frozen = false;
+  let freezeText: string | null = null;
   // A server that hangs does not answer a goodbye either.
   const server = createServer({ allowHalfOpen: true }, (down) => {
     if (!open) return void down.destroy();
@@ -40,7 +44,10 @@ export const proxyTo = async (t: Cleaner, target: string): Promise<CuttableProxy
       [down, up],
       [up, down],
     ] as const) {
-      from.on("data", (bytes) => frozen || to.write(bytes));
+      from.on("data", (bytes) => {
+        if (from === down && freezeText !== null && bytes.includes(freezeText)) frozen = true;
+        frozen || to.write(bytes);
+      });
       from.on("end", () => frozen || to.end());
     }
   });
@@ -65,9 +72,14 @@ export const proxyTo = async (t: Cleaner, target: string): Promise<CuttableProxy
     freeze() {
       frozen = true;
     },
+    freezeAt(text) {
+      freezeText = text;
+    },
+    isFrozen: () => frozen,
     mend() {
       open = true;
       frozen = false;
+      freezeText = null;
     },
   };
 };
