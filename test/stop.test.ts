@@ -40,15 +40,6 @@ test("after SIGTERM a request in flight gets its answer, a later one does not ha
   assert.ok(castis.streams.has("slow.stream"));
 });
 
-test("a database that hangs does not hold up a stop", async (t) => {
-  const proxy = await proxyTo(t, (await testDatabase()).ownerUrl);
-  const node = await startNode(t, { env: { DATABASE_URL: proxy.url } });
-  proxy.freeze();
-  const stoppedAt = performance.now();
-  assert.equal(await node.stop(), 0, node.output().slice(-2_000)); // 1 says that it was cut off at its last deadline
-  t.diagnostic(`stopped after ${Math.round(performance.now() - stoppedAt)} ms`);
-});
-
 test("a stop in the middle of a start ends it with 0, and its PostgreSQL with it", async (t) => {
   const node = await launchNode(t);
   await until("the database", () => node.output().includes("database is up to date") || undefined);
@@ -58,13 +49,13 @@ test("a stop in the middle of a start ends it with 0, and its PostgreSQL with it
   assert.ok(await waitForExit(postgres, STOP_MAX_MS));
 });
 
-test("a stop in the middle of a start whose database begins to hang ends it with 0", async (t) => {
+test("a database that hangs does not hold up a stop, not even where it is the last that a start waits for", async (t) => {
   const proxy = await proxyTo(t, (await testDatabase()).ownerUrl);
   const node = await launchNode(t, { env: { DATABASE_URL: proxy.url } });
   await until("the transcoder", () => node.output().includes("transcoder: ready") || undefined);
   proxy.freezeAt("from api_key where"); // the first admin key is the last that a start asks for
   await until("the last question of the start", () => proxy.isFrozen() || undefined);
-  assert.equal(await node.stop(), 0, node.output().slice(-2_000));
+  assert.equal(await node.stop(), 0, node.output().slice(-2_000)); // 1 says that it failed, or was cut off at its last deadline
   assert.doesNotMatch(node.output(), /^castellan:/m);
 });
 

@@ -19,7 +19,7 @@ for (const hasCaptions of [false, true]) {
     const dir = await mkdtemp(join(tmpdir(), "castellan-progress-"));
     t.after(() => rm(dir, { recursive: true, force: true }));
     const file = join(dir, "film.mp4");
-    await ffmpeg(..."-f lavfi -i testsrc2=s=640x360:r=25:d=30 -c:v libx264 -preset ultrafast".split(" "), file);
+    await ffmpeg(..."-f lavfi -i testsrc2=s=640x360:r=25:d=16 -c:v libx264 -preset ultrafast".split(" "), file);
     const binary = await findFfmpeg(null);
     const input = { url: file, protocols: ["file"] };
     const source = await probeSource(findFfprobe(binary), input);

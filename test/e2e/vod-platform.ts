@@ -122,6 +122,7 @@ export const untilComplete = async (api: Api, titleId: string, deadlineMs = 240_
       return found.rungs !== null || found.processingError !== null ? found : undefined;
     },
     deadlineMs,
+    500, // each question costs what is measured
   );
   if (title.processingError) throw new Error(JSON.stringify(title.processingError));
   return title;

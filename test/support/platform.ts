@@ -60,6 +60,7 @@ export const until = async <T>(
   what: string,
   probe: () => Promise<T | undefined> | T | undefined,
   deadlineMs = 60_000,
+  everyMs = 50,
 ): Promise<T> => {
   const end = performance.now() + deadlineMs;
   let last: unknown;
@@ -70,7 +71,7 @@ export const until = async <T>(
     } catch (error) {
       last = error;
     }
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await new Promise((resolve) => setTimeout(resolve, everyMs));
   }
   throw new Error(`waited ${deadlineMs} ms in vain for ${what}${last ? `: ${(last as Error).message}` : ""}`);
 };

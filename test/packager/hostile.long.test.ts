@@ -1,0 +1,3 @@
+/** All scenes of hostile.test.ts. */
+process.env.TEST_WHOLE = "1";
+await import("./hostile.test.ts");
