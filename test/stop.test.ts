@@ -55,7 +55,8 @@ test("a database that hangs does not hold up a stop, not even where it is the la
   await until("the transcoder", () => node.output().includes("transcoder: ready") || undefined);
   proxy.freezeAt("from api_key where"); // the first admin key is the last that a start asks for
   await until("the last question of the start", () => proxy.isFrozen() || undefined);
-  assert.equal(await node.stop(), 0, node.output().slice(-2_000)); // 1 says that it failed, or was cut off at its last deadline
+  // 1 says that it failed, or was cut off at its last deadline.
+  assert.equal(await node.stop(), 0, node.output().slice(-2_000));
   assert.doesNotMatch(node.output(), /^castellan:/m);
 });
 
