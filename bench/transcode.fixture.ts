@@ -42,7 +42,7 @@ const childSeconds = (): number => {
   return (Number(fields[13]) + Number(fields[14])) / 100;
 };
 
-/** A film with a tone, out of a source of lavfi, at the rate of a good mezzanine: 20 Mbit/s. */
+/** A film with a tone, out of a source of lavfi, at most at the rate of a good mezzanine, 20 Mbit/s. */
 export const make = async (name: string, source: string): Promise<string> => {
   const file = path.join(dir, name);
   const encoder = "-c:v libx264 -preset veryfast -b:v 20M -maxrate 25M -bufsize 50M -pix_fmt yuv420p -g 100".split(" ");

@@ -221,7 +221,7 @@ test("a choice that was made while a job ran is not overwritten by it", async (t
   const { enrichment, simulator, queue, runJobs, one } = scene;
   const titleId = await fromFile(scene, "The Glass Harbour 1999");
   await enrichment.start(one.tenantId, { titleId });
-  simulator.misbehave({ slowMs: 150, times: 1 });
+  simulator.misbehave({ slowMs: 1_000, times: 1 });
   const running = runJobs();
   while (simulator.requests.length === 0) await new Promise((resolve) => setImmediate(resolve));
   await enrichment.start(one.tenantId, { titleId, tmdbId: 102 });

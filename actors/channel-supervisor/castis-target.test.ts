@@ -8,7 +8,9 @@ import type { Command } from "./target.ts";
 const ID = "bbc_world.stream";
 const PAYLOAD = { chunkDuration: "4000ms", url: "udp://239.0.21.41:5000" };
 const OTHER = { ...PAYLOAD, url: "udp://239.0.0.9:1" };
-const DEADLINE_MS = 400;
+/** Of a node that answers; one that hangs has less, or the test takes long. */
+const ANSWERS_MS = 10_000;
+const HANGS_MS = 400;
 
 const command = (fields: Partial<Command> = {}): Command => ({
   payload: PAYLOAD,
@@ -26,11 +28,12 @@ const setUp = async (
     host = "127.0.0.1",
     credential = null as string | null,
     allowed = [] as string[],
+    deadlineMs = ANSWERS_MS,
   } = {},
 ) => {
   const node = await castisStandIn(t, credential === null ? {} : { credential });
   const baseUrl = node.baseUrl.replace("127.0.0.1", host);
-  const how = { deadlineMs: DEADLINE_MS, agents: new OutgoingAgents(allowed) };
+  const how = { deadlineMs, agents: new OutgoingAgents(allowed) };
   const options = { ...how, streamId: ID, heldByOther: async () => heldByOther, alive: () => alive };
   return { node, target: new CastisTarget({ node: { baseUrl, credential, trusted }, ...options }) };
 };
@@ -112,7 +115,7 @@ const FAILURES: readonly { how: Failing; status: number; message: RegExp; remote
 ];
 for (const { how, status, message, remote, unclear } of FAILURES)
   test(`a node that fails with ${JSON.stringify(how)} gives a failure, and ${remote} of ours is there`, async (t) => {
-    const { node, target } = await setUp(t);
+    const { node, target } = await setUp(t, { deadlineMs: unclear ? HANGS_MS : ANSWERS_MS });
     node.fail({ method: "POST", how });
     const outcome = await target.push(command());
     assert.deepEqual({ ...outcome, refusal: null }, { ...accepted, remote, unclear });
@@ -189,7 +192,7 @@ test("while a command may still take effect, nothing counts as removed", async (
 });
 
 test("a check tells the same stream from another, from none, and from silence", async (t) => {
-  const { node, target } = await setUp(t);
+  const { node, target } = await setUp(t, { deadlineMs: 2_000 });
   assert.deepEqual(await target.check(PAYLOAD), { found: "missing" });
   node.streams.set(ID, { ...PAYLOAD, more: 1 });
   assert.deepEqual(await target.check(PAYLOAD), { found: "same" });

@@ -52,7 +52,7 @@ interface AttachOptions {
   readonly codec?: "h264" | "hevc" | "all";
 }
 
-const DEADLINE_MS = 60_000;
+const DEADLINE_MS = 180_000;
 const TOLD = [transcodeStarted, transcodePlayable, transcodeComplete, transcodeFailed] as const;
 
 const waitFor = async <T>(look: () => Promise<T | undefined>, what: string, deadlineMs: number): Promise<T> => {

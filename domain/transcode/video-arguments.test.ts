@@ -26,7 +26,7 @@ const options: ChunkOptions = {
   ...{ seekSeconds: 5.5, pictureFrames: 1500, preset: "veryfast" },
 };
 /** What every source goes through; one that is known to have captions is not looked through for them. */
-const HEAD = "showinfo=checksum=0,sidedata=mode=delete:type=A53_CC,";
+const HEAD = "sidedata=mode=delete:type=SEI_UNREGISTERED,showinfo=checksum=0,sidedata=mode=delete:type=A53_CC,";
 const lined = (args: readonly string[]): string =>
   args
     .map((word) => (/[ ;'()]/.test(word) ? `"${word}"` : word))

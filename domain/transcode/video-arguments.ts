@@ -84,7 +84,8 @@ const headFilters = ({ video, rate, from, until, pictureFrames }: ChunkOptions):
   return [
     // Captions may begin anywhere: each picture is told of. In a branch of its own ffmpeg would decode for that branch
     // until the source ends, after the chunk has.
-    ...(video.hasCaptions ? [] : ["showinfo=checksum=0"]),
+    // Without user data, each byte of which it would print.
+    ...(video.hasCaptions ? [] : ["sidedata=mode=delete:type=SEI_UNREGISTERED", "showinfo=checksum=0"]),
     "sidedata=mode=delete:type=A53_CC", // they are read as text; rungs never have them in the picture
     // Frames, not fields: twice the rate would be twice the bits. Progressive frames in between stay as they are.
     ...(video.isInterlaced ? ["bwdif=mode=send_frame:parity=auto:deint=interlaced"] : []),

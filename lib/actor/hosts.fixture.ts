@@ -113,7 +113,7 @@ export const unwant = (db: TestDatabase, key: string): Promise<void> =>
   db.tenantTx(null, (tx) => unwantPlacement(tx, KIND, key));
 
 const PROBE_MS = 10;
-const DEADLINE_MS = 20_000;
+const DEADLINE_MS = 60_000;
 /** Waits until `probe` gives something truthy; fails after 20 s. */
 export const until = async <T>(what: string, probe: () => T | Promise<T>): Promise<NonNullable<T>> => {
   const endsAt = performance.now() + DEADLINE_MS;

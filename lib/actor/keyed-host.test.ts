@@ -114,7 +114,7 @@ describe("a keyed actor", () => {
 
   test("that hangs when its lease is lost delays nobody: the next life of the key begins", async (t) => {
     const db = await testDatabase(t);
-    const { placement, made, host } = await startHost(t, db, { ttlMs: 1_500, stopDeadlineMs: 100 });
+    const { placement, made, host } = await startHost(t, db, { ttlMs: 4_500, stopDeadlineMs: 100 });
     await want(db, "a");
     await until("a started actor", () => host.find("a")?.events.includes("start"));
     const hold = Promise.withResolvers<void>();
@@ -143,7 +143,7 @@ describe("a keyed actor", () => {
         throw new Error("never");
       }
     }
-    const { made, host } = await startHost(t, db, { ttlMs: 1_500, create: (context) => new Rude(context) });
+    const { made, host } = await startHost(t, db, { ttlMs: 4_500, create: (context) => new Rude(context) });
     await want(db, "a", "b");
     await until("actors", () => host.keys.length === 2);
     await db.query("delete from actor_node");

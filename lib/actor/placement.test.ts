@@ -177,7 +177,7 @@ describe("placement", () => {
 
   test("a node that was reaped kills its actors, and comes back by itself under higher epochs", async (t) => {
     const db = await testDatabase(t);
-    const { placement, made, host } = await startHost(t, db, { ttlMs: 1_500 });
+    const { placement, made, host } = await startHost(t, db, { ttlMs: 4_500 });
     await want(db, "a", "b");
     await until("actors", () => host.keys.length === 2);
     const { incarnation } = placement;

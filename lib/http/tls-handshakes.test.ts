@@ -9,7 +9,7 @@ const TURNED_AWAY_MAX = 256; // these are told why
 
 test("connections that never shake hands are limited for each address, and leave nothing behind", async (t) => {
   const { port } = await h2Listener(t, (request) => request.send(200, "", Buffer.from("fine")), {
-    limits: { connectionsPerAddress: 2, firstByteMs: 2_000 },
+    limits: { connectionsPerAddress: 2, firstByteMs: 5_000 },
   });
   for (let i = 0; i < 2 * TURNED_AWAY_MAX; i += 1) (await tlsTo(t, port)).destroy();
   const silent: RawClient[] = [];

@@ -56,6 +56,8 @@ export class Process {
   /** Stops run in the reverse order of their adding. */
   onStop(what: string, stop: () => Promise<void>): void {
     this.#stops.push({ what, stop });
+    // A start that is still going on ends here; what it has just opened is stopped with the rest.
+    if (this.#stopping) throw new Error("a stop has begun");
   }
 
   /** Puts a stop before all that were added so far. */
@@ -92,7 +94,8 @@ export class Process {
 
   async stop(): Promise<void> {
     this.#stopping = true;
-    for (const { what, stop } of this.#stops.splice(0).reverse()) {
+    for (let last = this.#stops.pop(); last; last = this.#stops.pop()) {
+      const { what, stop } = last;
       await stop().catch((error: unknown) => this.log.warn({ err: error }, `${what} did not stop cleanly`));
     }
   }

@@ -9,7 +9,7 @@ import type { ContentSource } from "./port.ts";
 import type { SourceTools } from "./settings.ts";
 import { bytesOf, readAll, tempDir } from "./suite-stage.ts";
 
-const QUICK = { connectTimeoutMs: 400, idleTimeoutMs: 400 };
+const QUICK = { connectTimeoutMs: 1_500, idleTimeoutMs: 1_500 };
 const BODY = bytesOf(1, 300_000);
 
 interface Stage {

@@ -87,7 +87,7 @@ const status =
 
 /** The code that a range beyond the first bytes ends with. */
 const rangeEndsWith = async (t: TestContext, later: Answer, first: Deviation = {}): Promise<string | undefined> => {
-  const { source } = await serve(t, afterOpen(later, first), QUICK);
+  const { source } = await serve(t, afterOpen(later, first));
   const object = await source.open("a.bin");
   return object.readRange(100_000, new Uint8Array(50_000)).then(
     () => "read",

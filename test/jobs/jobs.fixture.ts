@@ -9,7 +9,7 @@ import { enqueueJob, type JobHandler, type JobSpec, type Jobs, openJobs } from "
 import { quietLog } from "../../lib/log/log.ts";
 import { type TestDatabase, testDatabase } from "../support/database.ts";
 
-export const DEADLINE_MS = 20_000;
+export const DEADLINE_MS = 60_000;
 const LOOK_EVERY_MS = 20;
 
 /** What a condition gives as soon as it holds. */

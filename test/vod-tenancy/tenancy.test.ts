@@ -15,7 +15,7 @@ import { watchJobs } from "./watch.ts";
 const OURS = ROUTES.filter(({ rest }) => rest.scope !== "platform:admin");
 const READS = OURS.filter(({ rest }) => rest.method === "GET");
 const PLACED = OURS.filter(({ pathParams }) => pathParams.length > 0);
-const ENDS_MS = 8_000;
+const ENDS_MS = 30_000;
 const HIDDEN = [403, 404];
 const UUID = /[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}/g;
 

@@ -3,7 +3,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join, relative } from "node:path";
+import { dirname, join, relative } from "node:path";
 import { startTestServer } from "../../test/support/postgres.ts";
 import { Leftovers } from "./leftovers.ts";
 import { PLANS, selectFiles, type TestKind, wantsDatabase } from "./select.ts";
@@ -85,12 +85,25 @@ const runRound = async (run: Run, files: readonly string[], scratch: string): Pr
 const UNSTEADY_FILES_MAX = 2;
 const ROUNDS_ALONE = 2;
 
+const SEEDED = /SEED\b|randomInt|Math\.random|seed: Date\.now/;
+const IMPORTED = /from "(\.\.?\/[^"]+\.ts)"/g;
+
+/** A suite does nothing by itself, and a test with seeds would draw others: what one has found is no matter of load. */
+const isRepeatable = (file: string): boolean => {
+  if (!file.endsWith(".test.ts")) return false;
+  const text = readFileSync(file, "utf8");
+  const imported = [...text.matchAll(IMPORTED)].map(([, path = ""]) => join(dirname(file), path));
+  const scenes = imported.filter((path) => /\.(suite|fixture)\.ts$|\/suite[^/]*\.ts$/.test(path));
+  return [text, ...scenes.map((path) => readFileSync(path, "utf8"))].every((one) => !SEEDED.test(one));
+};
+
 /** Files that failed beside others and pass alone; null: the run has failed. */
 const unsteadyFiles = async (run: Run, { summary, wrong }: Round, scratch: string): Promise<string[] | null> => {
   const { failedFiles, failed, cancelled } = summary;
   const isTestsAlone = wrong.length === 1 && failed + cancelled > 0;
-  const count = failedFiles?.length ?? 0;
-  if (failedFiles === null || !isTestsAlone || count === 0 || count > UNSTEADY_FILES_MAX) return null;
+  const isBesideOthers = PLANS[run.kind].concurrency > 1 && summary.files.length > 1;
+  if (failedFiles === null || !isTestsAlone || !isBesideOthers || !failedFiles.every(isRepeatable)) return null;
+  if (failedFiles.length === 0 || failedFiles.length > UNSTEADY_FILES_MAX) return null;
   for (const file of failedFiles) {
     for (let round = 1; round <= ROUNDS_ALONE; round += 1) {
       run.say(`\nagain, alone (${round} of ${ROUNDS_ALONE}): ${relative(run.root, file)}`);

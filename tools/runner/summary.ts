@@ -18,7 +18,10 @@ interface ReportedEvent {
   readonly type: string;
   readonly data: {
     readonly name?: string;
+    /** Where the test stands, which may be a suite that others import. */
     readonly file?: string;
+    /** The file that node was given. */
+    readonly entryFile?: string;
     readonly skip?: string | boolean;
     readonly duration_ms?: number;
     readonly counts?: { passed: number; failed: number; cancelled: number; skipped: number };
@@ -33,7 +36,7 @@ export default async function* summary(source: AsyncIterable<ReportedEvent>): As
   let counts = { passed: 0, failed: 0, cancelled: 0, skipped: 0 };
   for await (const { type, data } of source) {
     if (type === "test:pass" && data.skip) skips.push(`${data.name}: ${data.skip}`);
-    if (type === "test:fail") failedFiles.add(data.file);
+    if (type === "test:fail") failedFiles.add(data.entryFile ?? data.file);
     if (type !== "test:summary" || !data.counts) continue;
     // Each file has a summary of its own too; only the whole run's has no file.
     if (data.file === undefined) counts = data.counts;

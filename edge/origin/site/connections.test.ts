@@ -44,10 +44,10 @@ describe("deadlines", () => {
           socket.write("x");
           left -= 1;
           if (left === 0) clearInterval(drip);
-        }, 60);
+        }, 250);
         return undefined;
       },
-      { timeouts: { idleMs: 300 } },
+      { timeouts: { idleMs: 1_500 } },
     );
     assert.equal(await textOf(await get("/drip")), "xxxxxxxx");
     await failsWith(textOf(await get("/stall")), "idle");
@@ -80,14 +80,15 @@ describe("deadlines", () => {
         atOnce -= 1;
         return answered("x");
       },
-      { connectionsMax: 2, timeouts: { queueMs: 300 } },
+      { connectionsMax: 2, timeouts: { queueMs: 30_000 } },
     );
     const texts = await Promise.all(Array.from({ length: 20 }, async () => textOf(await get("/a"))));
     assert.deepEqual([texts.length, most, origin.connectionCount], [20, 2, 2]);
-    void get("/never").catch(() => {});
-    void get("/never").catch(() => {});
+    const origins = [{ id: "a", url: `${origin.url}/base/` }];
+    const hasty = setOf(t, { origins, connectionsMax: 2, timeouts: { queueMs: 300 } });
+    for (let asker = 0; asker < 2; asker += 1) void hasty.ask(requestOf("/never")).catch(() => {});
     await until(() => origin.asked.length === 22, "both connections are taken");
-    await failsWith(get("/a"), "busy");
+    await failsWith(hasty.ask(requestOf("/a")), "busy");
   });
 
   test("who leaves before the head frees the connection", async (t) => {
