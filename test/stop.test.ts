@@ -11,7 +11,7 @@ import { proxyTo } from "./support/proxy.ts";
 
 /** Less than the grace of requests in flight, and more than a stop without any takes. */
 const SLOW_MS = 3_000;
-const STOP_MAX_MS = 20_000;
+const STOP_MAX_MS = 10_000;
 
 test("after SIGTERM a request in flight gets its answer, a later one does not hang, and the process ends soon", async (t) => {
   const castis = await castisStandIn(t);

@@ -320,5 +320,5 @@ test("a thousand segments are written in well under a millisecond", () => {
     return performance.now() - begun;
   });
   const best = Math.min(...times); // on a machine that does much else at the time
-  assert.ok(best < 5, `${best} ms`);
+  assert.ok(best < 1, `${best} ms`);
 });

@@ -8,8 +8,6 @@ export interface Summary {
   readonly skipped: number;
   /** Reasons that tests gave for being skipped, with the test's name. */
   readonly skips: readonly string[];
-  /** Files with tests that failed; null where one failed of which no file is known. */
-  readonly failedFiles: readonly string[] | null;
   /** How long each file took, the slowest first. */
   readonly files: readonly { readonly file: string; readonly tookMs: number }[];
 }
@@ -18,10 +16,7 @@ interface ReportedEvent {
   readonly type: string;
   readonly data: {
     readonly name?: string;
-    /** Where the test stands, which may be a suite that others import. */
     readonly file?: string;
-    /** The file that node was given. */
-    readonly entryFile?: string;
     readonly skip?: string | boolean;
     readonly duration_ms?: number;
     readonly counts?: { passed: number; failed: number; cancelled: number; skipped: number };
@@ -31,12 +26,10 @@ interface ReportedEvent {
 // biome-ignore lint/style/noDefaultExport: node loads a reporter by its default export
 export default async function* summary(source: AsyncIterable<ReportedEvent>): AsyncGenerator<string> {
   const skips: string[] = [];
-  const failedFiles = new Set<string | undefined>();
   const files: Summary["files"][number][] = [];
   let counts = { passed: 0, failed: 0, cancelled: 0, skipped: 0 };
   for await (const { type, data } of source) {
     if (type === "test:pass" && data.skip) skips.push(`${data.name}: ${data.skip}`);
-    if (type === "test:fail") failedFiles.add(data.entryFile ?? data.file);
     if (type !== "test:summary" || !data.counts) continue;
     // Each file has a summary of its own too; only the whole run's has no file.
     if (data.file === undefined) counts = data.counts;
@@ -44,9 +37,5 @@ export default async function* summary(source: AsyncIterable<ReportedEvent>): As
   }
   const { passed, failed, cancelled, skipped } = counts;
   files.sort((a, b) => b.tookMs - a.tookMs);
-  const known = [...failedFiles].filter((file) => file !== undefined);
-  yield JSON.stringify({
-    ...{ passed, failed, cancelled, skipped, skips, files },
-    failedFiles: known.length < failedFiles.size ? null : known,
-  } satisfies Summary);
+  yield JSON.stringify({ passed, failed, cancelled, skipped, skips, files } satisfies Summary);
 }
